@@ -1,0 +1,82 @@
+package flow
+
+import "time"
+
+// Plan is what will run: the invocations that the roots lead to, and their jobs.
+type Plan struct {
+	File        *File
+	Roots       []*Invocation
+	Invocations []*Invocation // each once, dependencies before those that need them
+	Jobs        []*Job        // of the Invocations, in their order
+}
+
+// Invocation is a project with the settings that it runs with. Its jobs start
+// when all of Before are complete; After start when all its jobs have ended;
+// it is complete when those of After that run are complete.
+type Invocation struct {
+	Key          string // "project", or "project#2" for its second invocation
+	Project      *Project
+	Parent       *Invocation // the invocation whose After this is; nil for others
+	Before       []*Invocation
+	After        []AfterEdge
+	Jobs         []*Job
+	Timeout      time.Duration // for its jobs together, from the first one's start
+	QueueTimeout time.Duration // for one attempt, from its dispatch to its start
+	Retry        Retry
+	IgnoreErrors bool
+	FailFast     bool
+}
+
+// AfterEdge is an invocation to start after another one's jobs have ended.
+type AfterEdge struct {
+	Invocation *Invocation
+	When       When
+}
+
+// Job is one series of attempts of one invocation on one host entry.
+type Job struct {
+	Key        string // "project@label", unique in a plan
+	Invocation *Invocation
+	Host       string // URL of the Sparky host, without trailing slash
+	Label      string // the host entry's name within the invocation
+	Title      string // shown to people
+	QueueID    string // the user's queue-id; "" when there is none
+	Queue      string // Sparky project on the host: [A-Za-z0-9][A-Za-z0-9_-]{0,99}
+	Actions    []string
+	Options    []string
+	Vars       []Var // merged, sorted by name
+	Secrets    []string
+	Sparrowdo  map[string]any // merged; values are strings or bools
+	Source     Source
+	In         []Input
+	Out        []Output
+	Needs      []*Job // jobs that must have ended before this one starts
+	Pos        Pos    // of the host entry, or of the project
+}
+
+// SourceKind says where a job's scenarios come from.
+type SourceKind string
+
+// The kinds of sources.
+const (
+	SourceOwn SourceKind = "own" // the run's own repository at the run's commit
+	SourceGit SourceKind = "git" // another git repository
+	SourceDir SourceKind = "dir" // a directory on the host, not pinned
+)
+
+// Source is where a job's scenarios come from.
+type Source struct {
+	Kind SourceKind
+	URL  string // of SourceGit, as the file gives it
+	Ref  string // branch, tag or commit of SourceGit; "" is the default branch
+	Dir  string // of SourceDir: the directory (may begin with ~); of SourceOwn: slash-separated folder below the repository's root, "" is the root
+}
+
+// Input is a file that a job needs before it runs. From are the jobs that
+// make it, in host order: the first one's copy is .artifacts/File, each one's
+// is .artifacts/<label>/File.
+type Input struct {
+	File string
+	From []*Job
+	Pos  Pos
+}

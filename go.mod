@@ -1,0 +1,3 @@
+module github.com/cromt/cromt
+
+go 1.26.8
