@@ -15,6 +15,13 @@ const (
 	// DefaultLease of a job: an orchestrator that restarts is back sooner, and
 	// a host is not blocked longer by one that is gone.
 	DefaultLease = 2 * time.Minute
+	// DefaultSlots is how many jobs are sent at once to a host that announces
+	// no number: eight starting together took a real Sparky of 2 cores 50 s.
+	DefaultSlots = 16
 	// KillGrace is the time between TERM and KILL.
 	KillGrace = 10 * time.Second
+
+	// DefaultSparrowRepo needs no network: an absent folder is created with an
+	// empty index, and a cromt job uses no plugins.
+	DefaultSparrowRepo = "file:///tmp/sparrow-repo"
 )

@@ -117,6 +117,7 @@ type Hello struct {
 	Agent   string `json:"agent"` // version of cromt
 	Version int    `json:"version"`
 	Name    string `json:"name"`
+	MaxJobs int    `json:"max_jobs"` // how many it runs at once
 }
 
 // JobStatus is the answer of our agent to

@@ -1,0 +1,20 @@
+package sparky
+
+import (
+	"context"
+	"net"
+)
+
+// HostConfig says how one Sparky host is reached.
+type HostConfig struct {
+	URL                string // scheme://host[:port], without trailing slash
+	Name               string // label for people; "" derives one from URL
+	Token              string // sent as the token header; "" sends none
+	CA                 []byte // PEM certificates to trust besides the system's; nil: the system's alone
+	InsecureSkipVerify bool
+	Slots              int    // jobs to have on the host at once; 0: what the host announces, else DefaultSlots
+	SparrowRepo        string // plugin repository that a real Sparky is told to use; "" is DefaultSparrowRepo
+
+	// Dial replaces the network, for an agent inside this process. Nil means TCP.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+}
