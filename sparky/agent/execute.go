@@ -107,7 +107,7 @@ func (e *execution) actions(ctx context.Context) error {
 		ctx, stop = context.WithTimeoutCause(ctx, e.j.timeout, errTimedOut)
 		defer stop()
 	}
-	runner := tomtit.Runner{Dir: e.work, Env: e.env, Out: e.out, Tom: e.a.tom, Cache: filepath.Join(e.dir, ".cache"), Grace: sparky.KillGrace}
+	runner := tomtit.Runner{Dir: e.work, Env: e.env, Out: e.out, Tom: e.a.tom, Cache: e.dir, Grace: sparky.KillGrace}
 	for _, action := range e.spec.Actions {
 		if err := runner.Check(action); err != nil {
 			e.sayf("%s\n", err)
