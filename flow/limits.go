@@ -24,4 +24,22 @@ const (
 	DefaultTimeout = time.Hour
 	// DefaultQueueTimeout of an attempt on its host.
 	DefaultQueueTimeout = time.Hour
+
+	// InfraRetries is how often an attempt whose scenario certainly did not
+	// start is repeated, on top of the project's own retry: with the delays
+	// below it outlasts the restart of an agent.
+	InfraRetries = 3
+	// InfraDelay before the first of these, InfraBackoff times longer before
+	// each further one: 2 s, 6 s, 18 s.
+	InfraDelay   = 2 * time.Second
+	InfraBackoff = 3
+	// RetryJitter spreads every delay by this share up and down, so that jobs
+	// that failed together do not come back together.
+	RetryJitter = 0.2
+	// ResolveTimeout of one look-up of a branch's commit: beyond it the
+	// first job on a host finds out.
+	ResolveTimeout = 30 * time.Second
+	// ReporterDrain is how long a run's end waits for its Reporters to take
+	// the last events.
+	ReporterDrain = 30 * time.Second
 )
