@@ -134,6 +134,13 @@ func (e *Executor) Attempts() []string {
 	return s
 }
 
+// All returns every attempt in the order of their begin.
+func (e *Executor) All() []flow.Attempt {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return append([]flow.Attempt(nil), e.attempts...)
+}
+
 // Attempt returns the first attempt of that "key/number".
 func (e *Executor) Attempt(name string) (flow.Attempt, bool) {
 	e.mu.Lock()
