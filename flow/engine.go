@@ -217,12 +217,15 @@ func (r *runner) close() []string {
 
 // cancelRun ends everything that runs and lets nothing new begin.
 func (r *runner) cancelRun(cause error) {
-	if r.stop != nil && r.stop != errFailFast {
+	if r.halted() {
 		return
 	}
 	r.stop = cause
 	r.cancelJobs(cause, func(*jobState) bool { return true })
 }
+
+// halted reports whether the whole run is being ended, after invocations and all.
+func (r *runner) halted() bool { return r.stop != nil && !errors.Is(r.stop, errFailFast) }
 
 // cancelJobs cancels jobs of invocations that have begun. What is queued
 // concludes at once, what runs does when its Executor returns; an invocation

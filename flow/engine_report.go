@@ -70,7 +70,7 @@ func (r *runner) notDue(is *invState) string {
 // conclusion is the run's: that of its worst job. Skipped jobs follow from
 // others and do not count themselves.
 func (r *runner) conclusion(jobs []JobReport) Conclusion {
-	if r.stop != nil && r.stop != errFailFast {
+	if r.halted() {
 		if errors.Is(r.stop, context.DeadlineExceeded) {
 			return TimedOut
 		}

@@ -94,7 +94,7 @@ func (r *runner) begin(is *invState) {
 
 // stopped reports whether nothing new of the invocation may begin.
 func (r *runner) stopped(is *invState) bool {
-	return r.stop != nil && (r.stop != errFailFast || !is.cleanup)
+	return r.halted() || r.stop != nil && !is.cleanup
 }
 
 // conclude is a job's last word.
@@ -149,11 +149,10 @@ func (r *runner) invEnded(is *invState) {
 	is.phase = phaseEnded
 	is.stopTimer()
 	ok := is.passed()
-	halt := r.stop != nil && r.stop != errFailFast
 	var due []*invState
 	for _, edge := range is.After {
 		want := edge.When == WhenAlways || (edge.When == WhenFailure) != ok
-		if want && !halt {
+		if want && !r.halted() {
 			due = append(due, r.invs[edge.Invocation])
 		}
 	}
