@@ -42,7 +42,7 @@ func (p *Plan) SVG(paint Paint) []byte {
 			if k == 0 {
 				class = "p"
 			}
-			fmt.Fprintf(&b, `<text class="%s" x="%.1f" y="%.1f">%s</text>`, class, r.x+svgPad, r.y+svgPad+13+float64(k*svgLine), html.EscapeString(clip(l)))
+			fmt.Fprintf(&b, `<text class="%s" x="%.1f" y="%.1f">%s</text>`, class, r.x+svgPad, r.y+svgPad+13+float64(k*svgLine), html.EscapeString(clipLine(l)))
 		}
 		b.WriteString("</g>\n")
 	}
@@ -113,7 +113,7 @@ func (p *Plan) layout(nodes []node, edges []edge) (boxes []box, width, height fl
 			r := &boxes[i]
 			r.x, r.h = x, float64(2*svgPad+len(nodes[i].lines)*svgLine-4)
 			for _, l := range nodes[i].lines {
-				w = max(w, 2*svgPad+svgChar*float64(utf8.RuneCountInString(clip(l))))
+				w = max(w, 2*svgPad+svgChar*float64(utf8.RuneCountInString(clipLine(l))))
 			}
 			r.y = max(y, centre(i)-r.h/2)
 			y = r.y + r.h + svgGapY
@@ -127,7 +127,7 @@ func (p *Plan) layout(nodes []node, edges []edge) (boxes []box, width, height fl
 	return boxes, x - svgGapX + svgMargin, height
 }
 
-func clip(s string) string {
+func clipLine(s string) string {
 	if utf8.RuneCountInString(s) <= svgMaxLen {
 		return s
 	}

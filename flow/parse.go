@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"unicode/utf8"
+	"strings"
 
 	"gopkg.in/yaml.v3"
 )
@@ -94,7 +94,7 @@ func (p *parser) fail(pos Pos, msg, hint string) {
 		return
 	}
 	p.reported[id] = true
-	p.errs = append(p.errs, &Error{File: p.file, Pos: pos, Msg: msg, Hint: hint})
+	p.errs = append(p.errs, &Error{File: p.file, Pos: pos, Msg: clip(msg), Hint: clip(hint)})
 }
 
 // err returns the problems found, nil when there are none.
@@ -120,15 +120,20 @@ func (p *parser) duplicate(key, first *yaml.Node, owner string) {
 	p.fail(p.pos(key), fmt.Sprintf("duplicate key %s%s (first at line %d)", quote(key.Value), owner, first.Line), "")
 }
 
+// clip shortens a message that repeats a long text of the file.
+func clip(s string) string {
+	const longest = 500
+	if len(s) <= longest {
+		return s
+	}
+	return strings.ToValidUTF8(s[:longest], "") + "…"
+}
+
 // quote returns s in double quotes, shortened to what fits into a line.
 func quote(s string) string {
 	const longest = 80
 	if len(s) > longest {
-		n := longest
-		for n > 0 && !utf8.RuneStart(s[n]) {
-			n--
-		}
-		s = s[:n] + "…"
+		s = strings.ToValidUTF8(s[:longest], "") + "…"
 	}
 	return strconv.Quote(s)
 }

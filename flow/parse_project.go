@@ -50,7 +50,6 @@ func (p *parser) readProject(k, v *yaml.Node) *Project {
 	}
 	if v.Kind == yaml.MappingNode {
 		readMap(p, p.project, v, "project "+quote(k.Value), pr)
-		p.checkRetry(&pr.Retry, v)
 	}
 	p.checkSecrets(&pr.Settings)
 	p.previous = k.Value
@@ -85,24 +84,25 @@ func readRetry(p *parser, pr *Project, k, n *yaml.Node) {
 		p.integer(k, n, 0, MaxRetries, &pr.Retry.Limit)
 	case yaml.MappingNode:
 		readMap(p, p.retry, n, `"retry"`, &pr.Retry)
+		p.checkRetry(&pr.Retry, n)
 	default:
 		p.fail(p.pos(n), `"retry" must be a number or a map`, "write retry: 2, or retry: {limit: 2, delay: 30s}")
 	}
 }
 
-// checkRetry makes the delays of project v fit together: a delay above the
-// default max_delay raises it.
-func (p *parser) checkRetry(r *Retry, v *yaml.Node) {
-	if r.Delay <= r.MaxDelay {
-		return
+// checkRetry makes the delays of the map n fit together: where only one of
+// them is given, the default of the other gives way.
+func (p *parser) checkRetry(r *Retry, n *yaml.Node) {
+	longest := lookup(n, "max_delay")
+	switch {
+	case r.Delay <= r.MaxDelay:
+	case longest == nil:
+		r.MaxDelay = r.Delay
+	case lookup(n, "delay") == nil:
+		r.Delay = r.MaxDelay
+	default:
+		p.fail(p.pos(longest), `"max_delay" is shorter than "delay"`, "")
 	}
-	if retry := lookup(v, "retry"); retry != nil {
-		if longest := lookup(retry, "max_delay"); longest != nil {
-			p.fail(p.pos(longest), `"max_delay" is shorter than "delay"`, "")
-			return
-		}
-	}
-	r.MaxDelay = r.Delay
 }
 
 // hostList reads a list of hosts. It is not nil.
@@ -197,11 +197,16 @@ func (p *parser) vars(n *yaml.Node) []Var {
 // checkSecrets reports names that s has twice: which value a job gets would
 // be a guess.
 func (p *parser) checkSecrets(s *Settings) {
+	if len(s.Secrets) == 0 {
+		return
+	}
+	set := make(map[string]bool, len(s.Vars))
+	for _, v := range s.Vars {
+		set[v.Name] = true
+	}
 	for _, secret := range s.Secrets {
-		for _, v := range s.Vars {
-			if v.Name == secret.Value {
-				p.fail(secret.Pos, fmt.Sprintf("%s is in vars and in secrets", quote(v.Name)), "remove one")
-			}
+		if set[secret.Value] {
+			p.fail(secret.Pos, fmt.Sprintf("%s is in vars and in secrets", quote(secret.Value)), "remove one")
 		}
 	}
 }

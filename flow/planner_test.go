@@ -374,8 +374,9 @@ func BenchmarkPlan10000(b *testing.B) {
 		y.WriteString("projects:\n")
 		for i := range 10_000 {
 			fmt.Fprintf(&y, "  project-%05d:\n    path: https://forge.example/group/project-%05d.git\n    action: build test deploy\n    vars:\n      WORKER: w%d\n      REGION: eu-central-%d\n", i, i, i, i%3)
-			fmt.Fprintf(&y, "    url: https://host-%d.example:4000\n    queue-id: q%d\n", i%100, i)
-			if chain && i > 0 {
+			if !chain {
+				fmt.Fprintf(&y, "    url: https://host-%d.example:4000\n    queue-id: q%d\n", i%100, i)
+			} else if i > 0 {
 				fmt.Fprintf(&y, "    before:\n      - name: project-%05d\n", i-1)
 			}
 		}

@@ -69,8 +69,9 @@ func sparrowdoSchema(options map[string]optionKey) object {
 		if o.bool {
 			s["anyOf"] = typeBool().schema["anyOf"]
 		} else {
-			s["type"] = []string{"string", "number", "boolean"}
+			s["type"] = anyScalar()
 			s["pattern"] = sparrowdoPattern
+			s["minimum"] = 0
 		}
 		props[name] = s
 	}

@@ -99,7 +99,7 @@ func (p *parser) syntaxError(data []byte, err error) {
 		msg = msg[len(m[0]):]
 	}
 	if name, ok := strings.CutPrefix(msg, "unknown anchor '"); ok {
-		p.unknownAnchor(data, strings.TrimSuffix(name, "' referenced"))
+		p.unknownAnchor(strings.TrimSuffix(name, "' referenced"))
 		return
 	}
 	if n := failingLine(data, err.Error()); n > 0 {
@@ -152,10 +152,10 @@ func (p *parser) tab(line int) (Pos, bool) {
 	return Pos{}, false
 }
 
-func (p *parser) unknownAnchor(data []byte, name string) {
+func (p *parser) unknownAnchor(name string) {
 	pos := Pos{1, 1}
-	if at := regexp.MustCompile(`\*` + regexp.QuoteMeta(name) + `\b`).FindIndex(data); at != nil {
-		pos = p.lines.at(at[0])
+	if i := bytes.Index(p.lines.data, []byte("*"+name)); i >= 0 {
+		pos = p.lines.at(i)
 	}
 	p.fail(pos, fmt.Sprintf("alias %s has no anchor above it", quote("*"+name)),
 		fmt.Sprintf("write &%s before the value it stands for, or quote the text if it is not an alias", name))
@@ -186,7 +186,7 @@ func explainSyntax(line, msg string) (col int, hint string) {
 		return indent + 1, "check the indentation: the keys of one map stand below each other"
 	case strings.Contains(msg, "did not find expected key"), strings.Contains(msg, "did not find expected '-'"):
 		return indent + 1, "check the indentation: the keys of one map, and the dashes of one list, stand below each other"
-	case strings.Contains(msg, "did not find expected ',' or"):
+	case strings.Contains(msg, "did not find expected ',' or"), strings.Contains(msg, "did not find expected node content"):
 		return max(indent, strings.LastIndexAny(line, "[{")) + 1, "a bracket or brace is not closed, or a comma is missing"
 	case strings.Contains(msg, "found unexpected end of stream"):
 		return max(indent, strings.LastIndexAny(line, `"'`)) + 1, "a quote is not closed"

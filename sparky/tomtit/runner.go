@@ -18,7 +18,7 @@ type Runner struct {
 	Env   []string      // complete environment, NAME=value
 	Out   io.Writer     // everything printed, in order; written by one goroutine at a time
 	Tom   string        // path of the host's own tom; "": the built-in runner
-	Cache string        // existing empty folder for the runner's files; the caller removes it
+	Cache string        // folder for the runner's files, made when needed; the caller removes it
 	Grace time.Duration // between TERM and KILL; 0: DefaultGrace
 
 	tasks int // run so far, for the names of their folders

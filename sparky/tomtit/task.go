@@ -274,7 +274,7 @@ var shellName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile
 
 // prepare writes the files by which a task reads its parameters.
 func (t *task) prepare(in *interp) error {
-	if err := os.Mkdir(t.cache, 0o700); err != nil {
+	if err := os.MkdirAll(t.cache, 0o700); err != nil {
 		return err
 	}
 	var tab bytes.Buffer
