@@ -25,3 +25,23 @@ const (
 	// DefaultQueueTimeout of an attempt on its host.
 	DefaultQueueTimeout = time.Hour
 )
+
+// The limits of reading a file.
+const (
+	// MaxSeparators are the line ends, commas and opening brackets of a YAML
+	// file: they bound the nodes, and so the memory, before it is parsed.
+	MaxSeparators = 300_000
+	// MaxErrors are the problems listed of one file: nobody reads more.
+	MaxErrors = 1000
+	// MaxSuggestions are the names compared to find what the user may have
+	// meant: more than any real file with some typos needs, and 0.1 s at most.
+	MaxSuggestions = 200_000
+	// MaxTimeout of a project, and of any other duration in a file.
+	MaxTimeout = 30 * 24 * time.Hour
+	// MaxRetries of a job: with more, the job is broken rather than unlucky.
+	MaxRetries = 100
+	// MaxBackoff is the largest factor from one delay to the next.
+	MaxBackoff = 100
+	// MaxSlots of a host: more jobs at once than any machine has use for.
+	MaxSlots = 10_000
+)
