@@ -4,11 +4,8 @@ go 1.26.8
 
 require (
 	github.com/robfig/cron/v3 v3.0.1
-	github.com/rogpeppe/go-internal v1.16.0
 	gopkg.in/yaml.v3 v3.0.1
 )
-
-require golang.org/x/tools v0.52.0 // indirect
 
 require modernc.org/sqlite v1.62.0
 
