@@ -41,6 +41,7 @@ type Agent struct {
 	lock    *os.File
 	env     baseEnv
 	tom     string
+	work    folders
 	mu      sync.Mutex // of what follows
 	jobs    map[string]*job
 	queues  map[string]*queue
@@ -50,7 +51,7 @@ type Agent struct {
 	seq     int64
 	recent  []string // ids of ended jobs still in jobs, oldest first
 	closing bool
-	work    sync.WaitGroup // running jobs and background work
+	tasks   sync.WaitGroup // running jobs and background work
 	dirty   chan string    // projects to prune
 	quit    chan struct{}
 }
@@ -88,6 +89,7 @@ func Open(cfg Config) (*Agent, error) {
 	a := &Agent{
 		cfg: cfg, log: cfg.Logger, lock: lock, token: sha256.Sum256([]byte(cfg.Token)),
 		env: newBaseEnv(os.Getenv), disk: &diskGuard{dir: root, free: freeBytes},
+		work: folders{dir: filepath.Join(root, dirWork)},
 		jobs: map[string]*job{}, queues: map[string]*queue{},
 		dirty: make(chan string, 64), quit: make(chan struct{}),
 	}
@@ -97,7 +99,7 @@ func Open(cfg Config) (*Agent, error) {
 	if err := a.resume(context.Background()); err != nil {
 		return nil, errors.Join(err, a.release())
 	}
-	a.work.Go(a.pruneLoop)
+	a.tasks.Go(a.pruneLoop)
 	return a, nil
 }
 
@@ -217,7 +219,7 @@ func (a *Agent) Close(ctx context.Context) error {
 		}
 	}
 	ended := make(chan struct{})
-	go func() { a.work.Wait(); close(ended) }()
+	go func() { a.tasks.Wait(); close(ended) }()
 	select {
 	case <-ended:
 	case <-ctx.Done():
@@ -242,18 +244,4 @@ func (a *Agent) release() error {
 
 func (a *Agent) logPath(id string) string {
 	return filepath.Join(a.cfg.Root, dirLogs, id+".log")
-}
-
-// clearFolder removes what is in dir. Folders that a job made read-only are
-// made writable first.
-func clearFolder(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, e := range entries {
-		errs = append(errs, removeTree(filepath.Join(dir, e.Name())))
-	}
-	return errors.Join(errs...)
 }

@@ -29,11 +29,12 @@
 //
 // # Processes
 //
-// A job is killed as a tree on cancel and timeout: TERM to its process group,
-// KILL after [sparky.KillGrace], then, on Linux, KILL to whatever still
-// carries its CROMT_JOB variable. A process that a job detaches with setsid
-// and that the job does not stop survives the job's regular end, as it does
-// on a real Sparky.
+// A job is killed as a tree on cancel and timeout: TERM, and KILL after
+// [sparky.KillGrace]. What a job leaves running is killed when it ends. On
+// Linux the tree includes processes that left the job's session, found by the
+// CROMT_JOB variable of their environment; a process that is meant to outlive
+// its job is started without it (env -u CROMT_JOB setsid …) or by the
+// machine's service manager.
 //
 // # Differences from a real Sparky
 //

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -60,7 +58,17 @@ func (a *Agent) execute(ctx context.Context, j *job) result {
 	}
 	spill := time.AfterFunc(spillAfter, j.log.save)
 	defer spill.Stop()
-	e := &execution{a: a, j: j, spec: spec, dir: filepath.Join(a.cfg.Root, dirWork, j.id), commit: spec.Source.Commit}
+	e := &execution{a: a, j: j, spec: spec, out: (*flow.Mask)(nil).Writer(j.log), commit: spec.Source.Commit}
+	dir, err := a.work.take()
+	if err != nil {
+		return e.conclude(err)
+	}
+	e.dir = dir
+	defer func() {
+		if err := a.work.giveBack(dir); err != nil {
+			a.log.Warn("folder of a job not removed", "job", j.id, "error", err)
+		}
+	}()
 	env, secrets, err := a.env.jobEnv(j, spec, e.dir)
 	e.env, e.mask = env, flow.NewMask(secrets)
 	e.out = e.mask.Writer(j.log)
@@ -80,14 +88,6 @@ func (a *Agent) execute(ctx context.Context, j *job) result {
 }
 
 func (e *execution) run(ctx context.Context) error {
-	if err := os.Mkdir(e.dir, 0o700); err != nil {
-		return &stepError{"prepare", causeInfrastructure, exitSetup, err}
-	}
-	defer func() {
-		if err := removeTree(e.dir); err != nil {
-			e.a.log.Warn("checkout not removed", "job", e.j.id, "error", err)
-		}
-	}()
 	if err := e.checkout(ctx); err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func (e *execution) actions(ctx context.Context) error {
 		ctx, stop = context.WithTimeoutCause(ctx, e.j.timeout, errTimedOut)
 		defer stop()
 	}
-	runner := tomtit.Runner{Dir: e.work, Env: e.env, Out: e.out, Tom: e.a.tom, Cache: filepath.Join(e.dir, ".cache"), Grace: sparky.KillGrace}
+	runner := tomtit.Runner{Dir: e.work, Env: e.env, Out: e.out, Tom: e.a.tom, Cache: e.dir, Grace: sparky.KillGrace}
 	for _, action := range e.spec.Actions {
 		if err := runner.Check(action); err != nil {
 			e.sayf("%s\n", err)
@@ -184,19 +184,4 @@ func refuseForeign(j *job) result {
 func oneLine(s string) string {
 	s, _, _ = strings.Cut(strings.TrimSpace(s), "\n")
 	return cut(s, maxErrorLine)
-}
-
-// removeTree removes dir, also when the job took write permission from folders.
-func removeTree(dir string) error {
-	err := os.RemoveAll(dir)
-	if err == nil {
-		return nil
-	}
-	_ = filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-		if d != nil && d.IsDir() {
-			_ = os.Chmod(path, 0o700) // RemoveAll says what is left
-		}
-		return nil
-	})
-	return os.RemoveAll(dir)
 }

@@ -50,8 +50,8 @@ func (a *Agent) accept(ctx context.Context, req *queueRequest) (attached bool, e
 		a.mu.Unlock()
 		return false, err
 	}
-	a.work.Add(1)
-	defer a.work.Done()
+	a.tasks.Add(1)
+	defer a.tasks.Done()
 	a.seq++
 	j := newJob(record{Seq: a.seq, ID: req.id, Project: req.project, Queued: time.Now(), Config: req.config,
 		result: result{State: sparky.CodeQueued}}, req.spec, a.logPath(req.id))
@@ -120,7 +120,7 @@ func (a *Agent) unaccept(ctx context.Context, j *job, started bool, err error) (
 	a.drop(j)
 	a.mu.Unlock()
 	if started {
-		a.work.Done()
+		a.tasks.Done()
 	}
 	close(j.ready)
 	a.startReady()
@@ -180,7 +180,7 @@ func (a *Agent) enlist(q *queue) {
 func (a *Agent) occupy(q *queue, j *job) {
 	q.running = j
 	a.running++
-	a.work.Add(1)
+	a.tasks.Add(1)
 }
 
 // pick gives free slots to queued jobs. Called with mu held.
@@ -224,7 +224,7 @@ func (a *Agent) putBack(next []*job) {
 	}
 	a.mu.Unlock()
 	for range next {
-		a.work.Done()
+		a.tasks.Done()
 	}
 	time.AfterFunc(journalPause, a.startReady)
 }
@@ -291,7 +291,7 @@ func (a *Agent) launch(j *job) {
 	}
 	j.mu.Unlock()
 	go func() { // occupy has counted it
-		defer a.work.Done()
+		defer a.tasks.Done()
 		res := a.execute(ctx, j)
 		cancel(nil)
 		a.finish(j, res)
@@ -416,9 +416,9 @@ func (a *Agent) cancelQueued(j *job) {
 		return
 	}
 	a.drop(j)
-	a.work.Add(1)
+	a.tasks.Add(1)
 	a.mu.Unlock()
-	defer a.work.Done()
+	defer a.tasks.Done()
 	j.mu.Lock()
 	cause := j.doom
 	j.mu.Unlock()
