@@ -127,7 +127,7 @@ func mermaidText(s string) string {
 func (p *Plan) Dot(paint Paint) string {
 	nodes, edges := p.drawing(paint)
 	var b strings.Builder
-	b.WriteString("digraph flow {\n  rankdir=LR\n  drawn [shape=box style=rounded fontname=\"sans-serif\"]\n  edge [fontname=\"sans-serif\" fontsize=10]\n")
+	b.WriteString("digraph flow {\n  rankdir=LR\n  node [shape=box style=rounded fontname=\"sans-serif\"]\n  edge [fontname=\"sans-serif\" fontsize=10]\n")
 	for _, n := range nodes {
 		text := make([]string, len(n.lines))
 		for i, l := range n.lines {
