@@ -1,0 +1,191 @@
+#!raku
+# A cromt job on a Sparky host. The text is the same for every job: all that
+# varies is in sparrowdo-config, which config() returns. It needs git, bash,
+# coreutils, curl and tom on the host, and no Sparrow plugin.
+#
+# It tells the orchestrator what happens in lines that begin "meta: cromt ",
+# ends with the exit code of the step that failed, and stops when somebody
+# puts { "cancel": true } into the job's own stash.
+
+# A block, so that no name clashes with one that Sparrow6::DSL brings along.
+{
+
+my %spec     = config();
+my %tag      = tags();
+my $work     = "{$*CWD}/cromt-work";
+my $checkout = "$work/src";
+my $step     = 'begin';
+
+sub meta(*@words) {
+    say 'meta: cromt ' ~ @words.join(' ');
+    $*OUT.flush;
+}
+
+# Sparky never cleans a job's directory, so the job does.
+sub finish($result, $code) {
+    run 'rm', '-rf', '--', $work;
+    meta "result=$result", "step=$step", "exit=$code";
+    exit $code;
+}
+
+# --- the host's own API -------------------------------------------------------
+
+sub on($value) { $value.defined && $value.Str !~~ /^ [ '' | 0 | False | Any ] $/ }
+
+my $address = do given %tag<SPARKY_WORKER> // '' {
+    when 'docker' { 'host.docker.internal' }
+    default       { %tag<SPARKY_HOST> || '127.0.0.1' }
+}
+my $api = (on(%tag<SPARKY_USE_TLS>) ?? 'https' !! 'http') ~ "://$address:" ~ (%tag<SPARKY_TCP_PORT> || 4000);
+my $mine = %tag<SPARKY_PROJECT> ~ '/' ~ %tag<SPARKY_JOB_ID>;
+
+# curl reads its settings from stdin: arguments can be seen by every user of
+# the machine. The certificate is not checked, since it is this host's own.
+sub api($path, *@args, :$secs = 20, :$auth = False) {
+    my $p = run 'curl', '-q', '-K', '-', '--silent', '--show-error', '--fail', '--insecure', '--noproxy', '*',
+        '--max-time', ~$secs, |@args, "$api$path", :in, :out;
+    $p.in.say: "header = \"Token: %tag<SPARKY_API_TOKEN>\"" if $auth && %tag<SPARKY_API_TOKEN>;
+    $p.in.close;
+    my $answer = $p.out.slurp(:close);
+    $p.exitcode == 0 ?? $answer !! Nil;
+}
+
+sub cancel-asked() {
+    my $stash = api "/stash/$mine", '--stderr', '/dev/null', secs => 5;
+    $stash.defined && $stash ~~ / '"cancel"' \s* ':' \s* true /;
+}
+
+# --- steps --------------------------------------------------------------------
+
+# The report is a terminal: no pager, no prompt, no progress bar.
+%*ENV<GIT_PAGER PAGER>      = 'cat', 'cat';
+%*ENV<GIT_TERMINAL_PROMPT>  = '0';
+%*ENV<GIT_ASKPASS>          = 'true';
+%*ENV<GIT_SSH_COMMAND>    //= 'ssh -o BatchMode=yes -o ConnectTimeout=20';
+
+# Runs a command with nothing on stdin and its output going to the report.
+# Returns its exit code, and ends the job when it is cancelled meanwhile.
+sub attempt(*@cmd, :$cwd = $work, :%env = %*ENV, :$secs = 900, :$quiet = False) {
+    my $redirect = $quiet ?? '</dev/null >/dev/null 2>&1' !! '</dev/null';
+    my $p = Proc::Async.new: 'timeout', '-k', '10', ~$secs, 'bash', '-c', "exec \"\$@\" $redirect", 'job', |@cmd.map(~*);
+    my $done = $p.start: :$cwd, :ENV(%env);
+    my $cancelled = False;
+    until $done.status ~~ Kept | Broken {
+        await Promise.anyof: $done, Promise.in(3);
+        if !$cancelled && $done.status ~~ Planned && cancel-asked() {
+            $cancelled = True;
+            $p.kill: SIGTERM;
+        }
+    }
+    my $code = try { my $r = await $done; $r.exitcode || ($r.signal ?? 128 + $r.signal !! 0) } // 127;
+    finish 'cancelled', 130 if $cancelled;
+    $code;
+}
+
+# Starts a step of which the scenario depends.
+sub begin($name) {
+    $step = $name;
+    meta "step=$name";
+}
+
+sub need(*@cmd, *%opt) {
+    my $code = attempt |@cmd, |%opt;
+    finish 'infrastructure', $code if $code;
+}
+
+sub broken($message) {
+    note $message;
+    finish 'infrastructure', 70;
+}
+
+my @git = 'git', '-c', 'core.hooksPath=/dev/null', '-c', 'protocol.ext.allow=never', '-c', 'advice.detachedHead=false';
+
+sub clone(%source) {
+    begin 'clone';
+    my $want = %source<commit> || %source<ref> || 'HEAD';
+    need |@git, 'init', '--quiet', '--', $checkout;
+    my @in = |@git, '-C', $checkout;
+    if attempt(|@in, 'fetch', '--quiet', '--depth', '1', '--end-of-options', %source<url>, $want, :quiet) == 0 {
+        need |@in, 'checkout', '--quiet', '--detach', 'FETCH_HEAD';
+    }
+    else {    # not every server gives out a commit by its name
+        need |@in, 'fetch', '--quiet', '--end-of-options', %source<url>, '+refs/heads/*:refs/remotes/origin/*', '+refs/tags/*:refs/tags/*';
+        begin 'checkout';
+        need |@in, 'checkout', '--quiet', '--detach', $want;
+    }
+    my $head = run(|@in, 'rev-parse', 'HEAD', :out).out.slurp(:close).chomp;
+    broken "commit %source<commit> was asked for, $head is checked out" if %source<commit> && $head ne %source<commit>;
+    meta "commit=$head";
+}
+
+sub unpack(%source) {
+    begin 'archive';
+    my $file = "$work/source.tar.gz";
+    need 'mkdir', '-p', $checkout;
+    defined api("/file/%source<project>/%source<job_id>/%source<file>", '--output', $file, secs => 900) or broken 'the source archive is not on the host';
+    my $sum = sha256($file);
+    broken "the source archive has the sha256 $sum" if $sum ne %source<sha256>;
+    need 'tar', '-xzf', $file, '--no-same-owner', '-C', $checkout;
+    meta "commit=%source<commit>" if %source<commit>;
+}
+
+sub sha256($file) { run('sha256sum', '--', $file, :out).out.slurp(:close).words[0] // '' }
+
+# --- the job ------------------------------------------------------------------
+
+mkdir $work;
+finish 'cancelled', 130 if cancel-asked();
+
+my %source = %spec<source>;
+given %source<kind> {
+    when 'git'     { clone %source }
+    when 'archive' { unpack %source }
+    when 'dir'     { $checkout = %source<dir>.subst(/^ '~' <?before '/' | $> /, %*ENV<HOME> // '') }
+    default        { broken "source kind %source<kind> is not known to this version" }
+}
+my $dir = $checkout;
+$dir ~= "/%source<dir>" if %source<kind> ne 'dir' && %source<dir>;
+broken "there is no directory $dir" unless $dir.IO.d;
+
+begin 'inputs' if %spec<in>;
+for (%spec<in> // []).list -> %in {
+    my $file = "$dir/.artifacts/%in<path>".IO;
+    mkdir $file.parent;
+    defined api("/file/$mine/%in<name>", '--output', ~$file, secs => 900) or broken "input %in<path> is not on the host";
+}
+
+my %env = %*ENV;
+%env{$_}:delete for <SP6_CONFIG SP6_TAGS SP6_PREFIX SP6_REPO SP6_FORMAT_COLOR>;    # Sparky's own; SP6_TAGS has the token
+for (%spec<env> // {}).pairs -> $var {
+    my $p = run 'base64', '-d', :in, :out, :bin;
+    $p.in.write: $var.value.encode('ascii');
+    $p.in.close;
+    %env{$var.key} = $p.out.slurp(:close).decode('utf8-c8');    # keeps every byte
+}
+
+begin 'scenario';
+my $limit = (%spec<timeout> // 0).Int;
+my $begun = now;
+for (%spec<action> // []).list -> $action {
+    my $left = $limit ?? ($limit - (now - $begun)).ceiling !! 0;
+    finish 'timeout', 124 if $limit && $left <= 0;
+    my $code = attempt 'tom', '--no_index_update', |(%spec<options> // []).list, $action, :cwd($dir), :%env, :secs($left);
+    next unless $code;
+    finish 'timeout', 124 if $limit && now - $begun >= $limit;
+    finish 'failed', $code;
+}
+
+begin 'outputs' if %spec<out>;
+for (%spec<out> // []).list -> %out {
+    my $file = "$dir/%out<path>".IO;
+    unless !$file.l && $file.f && $file.resolve.Str.starts-with($checkout.IO.resolve.Str ~ '/') {
+        note "artifact %out<file>: %out<path> is not a regular file of the checkout";
+        finish 'failed', 66;
+    }
+    my $answer = api "/file/project/%tag<SPARKY_PROJECT>/job/%tag<SPARKY_JOB_ID>/filename/%out<file>",
+        '--upload-file', ~$file, '--header', 'Expect:', '--header', 'Content-Type: application/octet-stream', :auth, secs => 900;
+    broken "artifact %out<file> could not be kept: {$answer // 'no answer'}" unless $answer.defined && $answer.contains('"path"');
+    meta "out=%out<file>", "bytes={$file.s}", "sha256={sha256(~$file)}";
+}
+finish 'ok', 0;
+}
