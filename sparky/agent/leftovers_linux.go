@@ -1,0 +1,66 @@
+package agent
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// killLeftovers kills every process that carries the marker of one of the
+// jobs, wherever it has gone, and waits until none is left.
+func killLeftovers(ids []string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	end := time.Now().Add(leftoverPatience)
+	for pause := time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
+		left := marked(ids)
+		if len(left) == 0 {
+			return nil
+		}
+		for _, pid := range left {
+			_ = syscall.Kill(pid, syscall.SIGKILL) // it may be gone
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("%d processes do not end, the first is %d", len(left), left[0])
+		}
+		time.Sleep(pause)
+	}
+}
+
+// marked returns the processes whose environment names one of the jobs.
+// Zombies have none.
+func marked(ids []string) []int {
+	wanted := make([][]byte, len(ids))
+	for i, id := range ids {
+		wanted[i] = []byte(marker + id)
+	}
+	proc, err := os.Open("/proc")
+	if err != nil {
+		return nil
+	}
+	defer proc.Close()
+	names, _ := proc.Readdirnames(-1) // what could be read is looked at
+	var found []int
+	for _, name := range names {
+		pid, err := strconv.Atoi(name)
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		env, err := os.ReadFile("/proc/" + name + "/environ")
+		if err != nil || !bytes.Contains(env, []byte(marker)) {
+			continue
+		}
+		for v := range bytes.SplitSeq(env, []byte{0}) {
+			if slices.ContainsFunc(wanted, func(w []byte) bool { return bytes.Equal(v, w) }) {
+				found = append(found, pid)
+				break
+			}
+		}
+	}
+	return found
+}

@@ -1,0 +1,100 @@
+package agent
+
+import "time"
+
+// The limits of the agent, each with its reason.
+const (
+	// DefaultKeepBuilds per project: as many as people look back at.
+	DefaultKeepBuilds = 50
+	// MinFreeDisk is how many bytes the file system of Root must have free for
+	// a job or a file to be accepted: below it databases and users' programs
+	// fail in ways that nobody understands.
+	MinFreeDisk = 256 << 20
+	// freeDiskAge is how long one look at the free disk is good for.
+	freeDiskAge = time.Second
+
+	// maxLogBytes of one job; a longer log loses its middle. Nobody reads
+	// more, and a flood must not fill the disk.
+	maxLogBytes = 16 << 20
+	// maxLogTail is the part of maxLogBytes kept from the log's end: it is
+	// held in memory until the job ends.
+	maxLogTail = 1 << 20
+	// maxInlineLog is up to where a log is kept with its job's row instead of
+	// a file: most jobs print less, and a file costs more than the row.
+	maxInlineLog = 16 << 10
+	// spillAfter is when the log of a running job goes to a file, however
+	// short it is, so that a crash does not lose it.
+	spillAfter = time.Second
+
+	// coalesce is how long news that is not the end of a job is held back, so
+	// that a short job is told in one answer and a chatty one in few.
+	coalesce = 100 * time.Millisecond
+	// maxStash of POST /stash, in bytes: a few variables.
+	maxStash = 1 << 20
+	// maxDescription of a job, in bytes.
+	maxDescription = 1 << 10
+	// maxConfig of a job's description, tags and sparrowdo together, in
+	// bytes: it stays with the job's row.
+	maxConfig = 64 << 10
+	// maxQueued jobs of an agent: a client that posts more is in a loop.
+	maxQueued = 100_000
+	// maxRecent ended jobs stay in memory, for those who ask at once.
+	maxRecent = 64
+	// maxList rows on a plain page.
+	maxList = 100
+
+	// gitTimeout of a checkout: a large repository over a slow line.
+	gitTimeout = 15 * time.Minute
+	// maxArchiveEntries and maxArchiveBytes of an unpacked source archive:
+	// more is a mistake or a bomb.
+	maxArchiveEntries = 500_000
+	maxArchiveBytes   = 8 << 30
+	// maxErrorLine of a result, in bytes.
+	maxErrorLine = 500
+	// maxInOut files of a job, each way.
+	maxInOut = 1_000
+	// maxSeconds of a job's timeout and lease: a year, so that sums fit.
+	maxSeconds = 366 * 24 * 3600
+
+	// maxBatch transitions in one commit: bounds how long the first one waits.
+	maxBatch = 256
+	// journalRetry is between attempts to record a result; journalPatience is
+	// when the job is given up as lost.
+	journalRetry    = 500 * time.Millisecond
+	journalPatience = 10 * time.Minute
+	// journalPause is before the start of a job that could not be recorded is
+	// tried again.
+	journalPause = 5 * time.Second
+	// checkpointIdle is how long after the last commit the write-ahead log is
+	// emptied, which also removes the data of jobs that have started.
+	checkpointIdle = 2 * time.Second
+	// checkpointMax is how long a busy agent puts that off.
+	checkpointMax = 30 * time.Second
+	// pruneDelay gathers the ends of several jobs into one clean-up.
+	pruneDelay = 5 * time.Second
+	// orphanAge is when files of a job that never came are removed. Source
+	// archives are put ahead of the first job that needs them.
+	orphanAge = 7 * 24 * time.Hour
+	// orphanCheck is between two looks for them.
+	orphanCheck = time.Hour
+
+	// headerTimeout of a request, against clients that trickle.
+	headerTimeout = 10 * time.Second
+	// bodyTimeout of a request's JSON body.
+	bodyTimeout = 30 * time.Second
+	// stepTimeout is for each transferStep bytes of a file, either way: less
+	// than 17 KiB/s is not a transfer.
+	stepTimeout  = time.Minute
+	transferStep = 1 << 20
+	// idleTimeout of a connection: clients keep one per host, a real Sparky
+	// closes none.
+	idleTimeout = 5 * time.Minute
+	// maxHeader of a request, in bytes.
+	maxHeader = 32 << 10
+	// shutdownGrace is how long answers under way may take when the server stops.
+	shutdownGrace = 5 * time.Second
+	// leftoverPatience is how long killed processes may take to be gone.
+	leftoverPatience = 5 * time.Second
+	// pipeBuffer of an in-memory connection, each way, in bytes.
+	pipeBuffer = 64 << 10
+)

@@ -1,0 +1,131 @@
+package agent
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/cromt/cromt/sparky"
+)
+
+// queueRequest is a checked POST /queue.
+type queueRequest struct {
+	project, id string
+	config      []byte       // JSON of jobConfig
+	payload     []byte       // JSON of spec
+	spec        *sparky.Spec // nil: not a cromt job
+}
+
+// jobConfig is what is kept of a request's config for people and for GET
+// /trigger.
+type jobConfig struct {
+	Description string            `json:"description,omitempty"`
+	Tags        map[string]string `json:"tags,omitempty"`
+	Sparrowdo   map[string]any    `json:"sparrowdo,omitempty"`
+}
+
+// queueBody is sparky.QueueRequest as lenient as a Sparky reads it: numbers
+// are names, too, and tags may be any scalar.
+type queueBody struct {
+	Config *struct {
+		Project     scalar            `json:"project"`
+		JobID       scalar            `json:"job-id"`
+		Description scalar            `json:"description"`
+		Tags        map[string]scalar `json:"tags"`
+		Sparrowdo   map[string]any    `json:"sparrowdo"`
+	} `json:"config"`
+	Trigger         json.RawMessage `json:"trigger"`
+	SparrowdoConfig json.RawMessage `json:"sparrowdo-config"`
+}
+
+// scalar is a JSON string, number, boolean or null as text.
+type scalar string
+
+func (s *scalar) UnmarshalJSON(data []byte) error {
+	switch data[0] {
+	case '"':
+		return json.Unmarshal(data, (*string)(s))
+	case '[', '{':
+		return fmt.Errorf("a list or map where text is expected")
+	case 't':
+		*s = "True"
+	case 'f':
+		*s = "False"
+	case 'n':
+		*s = ""
+	default:
+		*s = scalar(data)
+	}
+	return nil
+}
+
+// decodeQueue checks the body of POST /queue.
+func decodeQueue(data []byte) (*queueRequest, error) {
+	var body queueBody
+	if err := json.Unmarshal(data, &body); err != nil {
+		return nil, fmt.Errorf("body: %w", err)
+	}
+	if body.Config == nil {
+		return nil, errors.New("config: must be an object")
+	}
+	if t := bytes.TrimSpace(body.Trigger); len(t) == 0 || t[0] != '{' {
+		return nil, errors.New("trigger: must be an object; {} is enough")
+	}
+	req := &queueRequest{project: string(body.Config.Project), id: string(body.Config.JobID)}
+	if err := checkNames(req.project, req.id); err != nil {
+		return nil, err
+	}
+	cfg := jobConfig{Description: cut(string(body.Config.Description), maxDescription), Sparrowdo: body.Config.Sparrowdo}
+	if len(body.Config.Tags) > 0 {
+		cfg.Tags = make(map[string]string, len(body.Config.Tags))
+		for k, v := range body.Config.Tags {
+			cfg.Tags[k] = string(v)
+		}
+	}
+	var err error
+	if req.config, err = json.Marshal(cfg); err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	if len(req.config) > maxConfig {
+		return nil, fmt.Errorf("config: description, tags and sparrowdo are longer than %d bytes", maxConfig)
+	}
+	req.payload = body.SparrowdoConfig
+	if req.spec, err = decodeSpec(req.payload); err != nil {
+		return nil, fmt.Errorf("sparrowdo-config: %w", err)
+	}
+	if req.payload == nil {
+		req.payload = []byte("null")
+	}
+	return req, checkPlace(cfg.Sparrowdo, req.spec)
+}
+
+// checkPlace refuses a cromt job that asks to be run elsewhere than on the
+// host itself: doing it here instead would be worse.
+func checkPlace(sparrowdo map[string]any, spec *sparky.Spec) error {
+	for _, key := range []string{"docker", "host", "image"} {
+		if v, ok := sparrowdo[key]; ok && v != "" && v != false && spec != nil {
+			return fmt.Errorf("sparrowdo.%s: this agent runs jobs on its own machine only; remove the key or use a Sparky host", key)
+		}
+	}
+	return nil
+}
+
+func checkNames(project, id string) error {
+	if !sparky.ProjectName.MatchString(project) {
+		return fmt.Errorf("config.project %q: must match %s", cut(project, 50), sparky.ProjectName)
+	}
+	if !sparky.JobID.MatchString(id) {
+		return fmt.Errorf("config.job-id %q: must match %s", cut(id, 50), sparky.JobID)
+	}
+	return nil
+}
+
+// cut shortens s to n bytes of valid UTF-8 at most.
+func cut(s string, n int) string {
+	if len(s) > n {
+		s = s[:n]
+	}
+	return strings.ToValidUTF8(s, "")
+}
