@@ -2,7 +2,13 @@ module github.com/cromt/cromt
 
 go 1.26.8
 
-require modernc.org/sqlite v1.62.0
+require (
+	github.com/alecthomas/kong v1.17.0
+	github.com/robfig/cron/v3 v3.0.1
+	golang.org/x/term v0.47.0
+	gopkg.in/yaml.v3 v3.0.1
+	modernc.org/sqlite v1.62.0
+)
 
 require (
 	github.com/dustin/go-humanize v1.1.0 // indirect

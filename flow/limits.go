@@ -24,4 +24,58 @@ const (
 	DefaultTimeout = time.Hour
 	// DefaultQueueTimeout of an attempt on its host.
 	DefaultQueueTimeout = time.Hour
+
+	// InfraRetries is how often an attempt whose scenario certainly did not
+	// start is repeated, on top of the project's own retry: with the delays
+	// below it outlasts the restart of an agent.
+	InfraRetries = 3
+	// InfraDelay before the first of these, InfraBackoff times longer before
+	// each further one: 2 s, 6 s, 18 s.
+	InfraDelay   = 2 * time.Second
+	InfraBackoff = 3
+	// RetryJitter spreads every delay by this share up and down, so that jobs
+	// that failed together do not come back together.
+	RetryJitter = 0.2
+	// ResolveTimeout of one look-up of a branch's commit: beyond it the
+	// first job on a host finds out.
+	ResolveTimeout = 30 * time.Second
+	// ReporterDrain is how long a run's end waits for its Reporters to take
+	// the last events.
+	ReporterDrain = 30 * time.Second
+)
+
+// The limits of reading a file.
+const (
+	// MaxSeparators are the line ends, commas and opening brackets of a YAML
+	// file: they bound the nodes, and so the memory, before it is parsed.
+	MaxSeparators = 300_000
+	// MaxErrors are the problems listed of one file: nobody reads more.
+	MaxErrors = 1000
+	// MaxSuggestions are the names compared to find what the user may have
+	// meant: more than any real file with some typos needs, and 0.1 s at most.
+	MaxSuggestions = 200_000
+	// MaxTimeout of a project, and of any other duration in a file.
+	MaxTimeout = 30 * 24 * time.Hour
+	// MaxRetries of a job: with more, the job is broken rather than unlucky.
+	MaxRetries = 100
+	// MaxBackoff is the largest factor from one delay to the next.
+	MaxBackoff = 100
+	// MaxSlots of a host: more jobs at once than any machine has use for.
+	MaxSlots = 10_000
+)
+
+// The limits of planning.
+const (
+	// MaxPlanErrors are the problems listed of one plan: nobody reads more.
+	MaxPlanErrors = 100
+	// MaxNeeds are the entries of all different Needs of a plan together:
+	// 32 MiB of memory, four times what 100 layers of 100 connected projects
+	// have.
+	MaxNeeds = 4 << 20
+	// MaxMergedVars are the variables of jobs that have others than their
+	// project: a thousand variables on ten thousand hosts would be 0.5 GB.
+	MaxMergedVars = 500_000
+	// MaxComparedHosts are the host entries looked at to find equal
+	// invocations: ten for every job there may be.
+	MaxComparedHosts = 10 * MaxJobs
 )

@@ -61,6 +61,9 @@ type Attempt struct {
 	// Started, when not nil, is called once, when the host says that the
 	// scenario has started.
 	Started func(time.Time)
+	// Resolved, when not nil, is called when the host says which commit it
+	// has checked out, as early as it does.
+	Resolved func(commit string)
 }
 
 // InputFile is a file to place in the checkout before the scenario runs.
@@ -92,6 +95,7 @@ type Result struct {
 	CompletedAt time.Time
 	Artifacts   []Artifact
 	Lost        bool // it had or may have started, and how it ended is not known
+	NotStarted  bool // it failed before the scenario started
 }
 
 // ErrNotStarted is wrapped by an Executor's error when the scenario has

@@ -75,6 +75,9 @@ func (t *attempt) saw(js JobStatus) {
 		return
 	}
 	t.last = js
+	if js.Commit != "" && t.a.Resolved != nil {
+		t.a.Resolved(js.Commit)
+	}
 	started := js.State == CodeRunning || js.State.Ended() && (t.hello == nil || !js.StartedAt.IsZero())
 	if started && t.running.IsZero() {
 		t.running = time.Now()

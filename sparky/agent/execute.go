@@ -145,7 +145,9 @@ func (e *execution) conclude(err error) result {
 	if failed.step == "prepare" || failed.step == "artifacts" {
 		e.sayf("%s\n", err)
 	}
-	return e.end(result{State: sparky.CodeFailed, Cause: failed.cause, Exit: failed.exit, Error: err.Error()}, failed.step)
+	// What fails after the actions have run must not look as if they had not.
+	ran := failed.cause == causeInfrastructure && strings.HasPrefix(failed.step, "artifact-")
+	return e.end(result{State: sparky.CodeFailed, Cause: failed.cause, Lost: ran, Exit: failed.exit, Error: err.Error()}, failed.step)
 }
 
 // end completes the log and the result.

@@ -197,7 +197,7 @@ func (e *execution) keepOutputs() error {
 	}
 	root, err := os.OpenRoot(e.work)
 	if err != nil {
-		return &stepError{"artifacts", causeInfrastructure, exitSetup, err}
+		return &stepError{"artifact-out", causeInfrastructure, exitSetup, err}
 	}
 	defer root.Close()
 	for _, out := range e.spec.Out {

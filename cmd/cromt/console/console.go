@@ -1,0 +1,126 @@
+package console
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/cromt/cromt/flow"
+)
+
+// Options says where and how a run is shown.
+type Options struct {
+	Out, Err io.Writer
+	// JSON writes events, one object a line, to Out, and nothing else there.
+	JSON bool
+	// Live draws what runs on the terminal that Out is, again and again.
+	Live bool
+	// Color paints, and lets the colours of jobs through.
+	Color bool
+	// Verbose shows what jobs print in the live view too, which without it
+	// shows only their state. The other forms always show it.
+	Verbose bool
+	// Size of the terminal, asked before each picture of the live view.
+	Size func() (columns, rows int)
+}
+
+// Console shows one run. Its methods may be called from several goroutines.
+type Console struct {
+	o    Options
+	mu   sync.Mutex // of view
+	view view
+}
+
+// view is one way to show a run. Console calls it under its lock.
+type view interface {
+	event(ev *flow.Event)
+	output(j *flow.Job, attempt int, lines []string)
+	message(line string)
+	close()
+}
+
+// New returns a Console for a run of the plan. Close ends it.
+func New(plan *flow.Plan, o Options) *Console {
+	c := &Console{o: o}
+	st := style{o.Color}
+	switch {
+	case o.JSON:
+		c.view = newJSONView(o.Out, o.Err)
+	case o.Live:
+		c.view = newLiveView(plan, o, st, &c.mu)
+	default:
+		c.view = newPlainView(plan, o.Out, o.Err, st)
+	}
+	return c
+}
+
+// Report implements flow.Reporter. What cannot be written is lost: a closed
+// pipe does not end a run.
+func (c *Console) Report(_ context.Context, events []flow.Event) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range events {
+		c.view.event(&events[i])
+	}
+	return nil
+}
+
+// Output returns where an attempt's log goes; the engine closes it.
+func (c *Console) Output(j *flow.Job, attempt int) io.Writer {
+	if c.o.Live && !c.o.Verbose {
+		return io.Discard
+	}
+	return &lineWriter{emit: func(lines []string) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.view.output(j, attempt, lines)
+	}}
+}
+
+// Messagef tells people something: one line on Err, or above the live view.
+func (c *Console) Messagef(format string, args ...any) {
+	line := "cromt: " + oneLine(fmt.Sprintf(format, args...))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.view.message(line)
+}
+
+// Write makes a Console the writer of a log: each line is a message.
+func (c *Console) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.view.message(oneLine(string(p)))
+	return len(p), nil
+}
+
+// Close ends the live view and leaves the terminal as it was.
+func (c *Console) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.view.close()
+}
+
+// ended is the line that says how an attempt or a job ended.
+func ended(st style, ev *flow.Event, since time.Time) string {
+	r := ev.Result
+	symbol, sgr := look(r.Conclusion)
+	text := st.paint(sgr, symbol+" "+word(r.Conclusion))
+	if since.IsZero() {
+		since = r.StartedAt
+	}
+	if !since.IsZero() && !r.CompletedAt.IsZero() && !r.CompletedAt.Before(since) {
+		text += " in " + duration(r.CompletedAt.Sub(since))
+	}
+	if r.Error != "" {
+		text += ": " + oneLine(r.Error)
+	}
+	if ev.Kind == flow.JobCompleted && ev.Attempt > 1 {
+		text += fmt.Sprintf(" (attempt %d)", ev.Attempt)
+	}
+	if !ev.RetryAt.IsZero() {
+		text += fmt.Sprintf("; attempt %d in %s", ev.Attempt+1, duration(max(0, ev.RetryAt.Sub(ev.Time))))
+	}
+	return text
+}

@@ -1,0 +1,142 @@
+package gitrepo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// Repo is the git repository around a folder.
+type Repo struct {
+	Root   string // of its working tree on this machine
+	Folder string // of the folder below Root, slash-separated; "" is Root
+	Head   string // commit that is checked out; "" before the first one
+	Origin string // URL of the remote origin, without a password; "" when there is none
+}
+
+// Find returns the repository around dir, or nil when there is none or no
+// git. An error is a repository that git does not want to touch.
+func Find(ctx context.Context, dir string) (*Repo, error) {
+	out, err := git(ctx, localTimeout, dir, "rev-parse", "--show-toplevel", "--show-prefix")
+	if err != nil {
+		var ge *gitError
+		if errors.Is(err, exec.ErrNotFound) || errors.As(err, &ge) &&
+			(strings.Contains(ge.stderr, "not a git repository") || strings.Contains(ge.stderr, "must be run in a work tree")) {
+			return nil, nil
+		}
+		return nil, err
+	}
+	root, folder, _ := strings.Cut(out, "\n")
+	r := &Repo{Root: filepath.FromSlash(root), Folder: strings.Trim(folder, "/\n")}
+	if head, err := git(ctx, localTimeout, r.Root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}"); err == nil {
+		r.Head = strings.TrimSpace(head)
+	}
+	if origin, err := git(ctx, localTimeout, r.Root, "remote", "get-url", "origin"); err == nil {
+		r.Origin = publicURL(strings.TrimSpace(origin), r.Root)
+	}
+	return r, nil
+}
+
+// publicURL is a remote as a host is told it: a path is made a file URL, and
+// a password is left out, for a host has its own way to authenticate.
+func publicURL(remote, root string) string {
+	if u, err := url.Parse(remote); err == nil && u.Scheme != "" && u.Host != "" {
+		if u.User != nil && (u.Scheme == "http" || u.Scheme == "https") {
+			u.User = nil
+			return u.String()
+		}
+		return remote
+	}
+	if strings.Contains(strings.SplitN(remote, "/", 2)[0], ":") || remote == "" {
+		return remote // user@host:path, or a Windows drive
+	}
+	if !filepath.IsAbs(remote) {
+		remote = filepath.Join(root, remote)
+	}
+	return "file://" + filepath.ToSlash(remote)
+}
+
+// Commit returns the full hash of what rev names in the repository on this
+// machine.
+func (r *Repo) Commit(ctx context.Context, rev string) (string, error) {
+	out, err := git(ctx, localTimeout, r.Root, "rev-parse", "--verify", "--quiet", "--end-of-options", rev+"^{commit}")
+	if err != nil {
+		return "", fmt.Errorf("commit %s is not in %s; give all 40 digits of it", rev, r.Root)
+	}
+	return strings.TrimSpace(out), nil
+}
+
+// OnOrigin reports whether the commit can be fetched from origin: a branch
+// that was fetched or pushed has it, or it is the tip of something there.
+func (r *Repo) OnOrigin(ctx context.Context, commit string) (bool, error) {
+	out, err := git(ctx, localTimeout, r.Root, "branch", "-r", "--list", "origin/*", "--contains", commit)
+	if err == nil && strings.TrimSpace(out) != "" {
+		return true, nil
+	}
+	return IsTip(ctx, r.Origin, commit)
+}
+
+// Dirty reports whether the working tree differs from its commit.
+func (r *Repo) Dirty(ctx context.Context) bool {
+	out, err := git(ctx, localTimeout, r.Root, "status", "--porcelain", "--untracked-files=normal")
+	return err == nil && strings.TrimSpace(out) != ""
+}
+
+// IsTip reports whether a branch or tag of the repository at url is at the commit.
+func IsTip(ctx context.Context, url, commit string) (bool, error) {
+	out, err := git(ctx, remoteTimeout, "", "ls-remote", "--", url)
+	if err != nil {
+		return false, err
+	}
+	for line := range strings.Lines(out) {
+		if strings.HasPrefix(line, commit+"\t") {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// Resolve returns the commit that ref stands for in the repository at url: a
+// branch before a tag, as git clone has it; "" is the default branch. A full
+// hash is its own answer. It takes at most 30 s and asks nobody.
+func Resolve(ctx context.Context, url, ref string) (string, error) {
+	if IsHash(ref) {
+		return strings.ToLower(ref), nil
+	}
+	// The peeled name comes first: of an annotated tag, it is the commit.
+	names := []string{"refs/heads/" + ref, "refs/tags/" + ref + "^{}", "refs/tags/" + ref}
+	switch {
+	case ref == "":
+		names = []string{"HEAD"}
+	case strings.HasPrefix(ref, "refs/"):
+		names = []string{ref + "^{}", ref}
+	}
+	out, err := git(ctx, remoteTimeout, "", append([]string{"ls-remote", "--", url}, names...)...)
+	if err != nil {
+		return "", err
+	}
+	found := map[string]string{}
+	for line := range strings.Lines(out) {
+		if hash, name, ok := strings.Cut(strings.TrimSpace(line), "\t"); ok && IsHash(hash) {
+			found[name] = hash
+		}
+	}
+	for _, n := range names {
+		if found[n] != "" {
+			return found[n], nil
+		}
+	}
+	if ref == "" {
+		return "", fmt.Errorf("repository %s is empty", url)
+	}
+	return "", fmt.Errorf("repository %s has no branch or tag %s", url, ref)
+}
+
+// IsHash reports whether s is a full SHA-1 or SHA-256 hash.
+func IsHash(s string) bool {
+	return (len(s) == 40 || len(s) == 64) && strings.Trim(s, "0123456789abcdefABCDEF") == ""
+}

@@ -1,0 +1,135 @@
+package hosts
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/cromt/cromt/flow"
+	"github.com/cromt/cromt/sparky"
+)
+
+// maxTokenFile is the size of a token or certificate file, in bytes: larger
+// ones are another file by mistake.
+const maxTokenFile = 1 << 20
+
+// Book is what is known of hosts by their URLs. Its zero value knows none.
+type Book struct {
+	dir     string // that files are relative to
+	home    string
+	file    string
+	entries map[string]flow.HostEntry
+	tokens  map[string]string
+}
+
+// Load reads a hosts file. One that does not exist is an error only when it
+// was asked for. home is what ~ stands for. Errors name file, line and column.
+func Load(file string, asked bool, home string) (*Book, error) {
+	b := &Book{home: home, file: file, entries: map[string]flow.HostEntry{}, tokens: map[string]string{}}
+	if file == "" {
+		return b, nil
+	}
+	data, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) && !asked {
+		return b, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("hosts file: %w", err)
+	}
+	list, err := flow.ParseHosts(file, data)
+	if err != nil {
+		return nil, err
+	}
+	b.dir = filepath.Dir(file)
+	for _, e := range list {
+		b.entries[Key(e.URL)] = e
+	}
+	return b, nil
+}
+
+// SetToken takes a --host-token: URL=TOKEN. It goes before the hosts file.
+func (b *Book) SetToken(arg string) error {
+	u, token, ok := strings.Cut(arg, "=")
+	if p, err := url.Parse(u); !ok || token == "" || err != nil || p.Host == "" {
+		return errors.New("--host-token: write URL=TOKEN, as in https://hostA:4000=secret") // not arg: it may be the token
+	}
+	b.tokens[Key(u)] = token
+	return nil
+}
+
+// Name returns the name that the hosts file gives a URL, or "".
+func (b *Book) Name(u string) string { return b.entries[Key(u)].Name }
+
+// Config returns how a host is reached. Its files are read at each call.
+func (b *Book) Config(u string) (sparky.HostConfig, error) {
+	e := b.entries[Key(u)]
+	c := sparky.HostConfig{
+		URL: u, Name: e.Name, InsecureSkipVerify: e.InsecureSkipVerify,
+		Slots: e.Slots, SparrowRepo: e.SparrowRepo, Token: b.tokens[Key(u)],
+	}
+	if c.Token == "" && e.TokenFile != "" {
+		data, err := b.read(e, "token_file", e.TokenFile)
+		if err != nil {
+			return c, err
+		}
+		if c.Token = strings.TrimSpace(string(data)); c.Token == "" {
+			return c, b.problem(e, "token_file "+e.TokenFile+" is empty", "")
+		}
+	}
+	if e.CAFile != "" {
+		data, err := b.read(e, "ca_file", e.CAFile)
+		if err != nil {
+			return c, err
+		}
+		c.CA = data
+	}
+	return c, nil
+}
+
+func (b *Book) read(e flow.HostEntry, key, name string) ([]byte, error) {
+	path := name
+	if rest, ok := strings.CutPrefix(path, "~/"); ok {
+		path = filepath.Join(b.home, rest)
+	} else if !filepath.IsAbs(path) {
+		path = filepath.Join(b.dir, path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, b.problem(e, fmt.Sprintf("%s: %v", key, err), "")
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxTokenFile+1))
+	if err == nil && len(data) > maxTokenFile {
+		err = errors.New("larger than 1 MiB; is it the right file?")
+	}
+	if err != nil {
+		return nil, b.problem(e, fmt.Sprintf("%s %s: %v", key, name, err), "")
+	}
+	return data, nil
+}
+
+func (b *Book) problem(e flow.HostEntry, msg, hint string) error {
+	return flow.ErrorList{{File: b.file, Pos: e.Pos, Msg: msg, Hint: hint}}
+}
+
+// Key makes equal what names the same host: upper and lower case, a trailing
+// slash, the scheme's own port.
+func Key(u string) string {
+	p, err := url.Parse(u)
+	if err != nil || p.Host == "" {
+		return u
+	}
+	scheme, host := strings.ToLower(p.Scheme), strings.ToLower(p.Host)
+	switch scheme {
+	case "http":
+		host = strings.TrimSuffix(host, ":80")
+	case "https":
+		host = strings.TrimSuffix(host, ":443")
+	}
+	return scheme + "://" + host + strings.TrimRight(p.Path, "/")
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/cromt/cromt/cmd/cromt/gitrepo"
+	"github.com/cromt/cromt/flow"
+	"github.com/cromt/cromt/sparky"
+)
+
+var errInterrupted = errors.New("interrupted")
+
+// run carries out the plan. The first signal cancels it and waits for the
+// hosts, the second returns at once, without a report.
+func (s *session) run(ctx context.Context) (run *flow.Run, interrupted bool, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	signals, stop := catchSignals()
+	defer stop()
+	type outcome struct {
+		run *flow.Run
+		err error
+	}
+	ended := make(chan outcome, 1)
+	go func() {
+		run, err := s.engine().Run(ctx, s.options)
+		ended <- outcome{run, err}
+	}()
+	for {
+		select {
+		case o := <-ended:
+			return o.run, interrupted, o.err
+		case sig := <-signals:
+			if interrupted {
+				s.quit()
+				return nil, true, errors.New("quit before all hosts confirmed; jobs may still run there")
+			}
+			interrupted = true
+			s.console.Messagef("%s: cancelling the remote jobs; once more to quit at once", sig)
+			cancel(errInterrupted)
+		}
+	}
+}
+
+// engine joins the engine with this run's hosts and console.
+func (s *session) engine() *flow.Engine {
+	own := s.own.source
+	e := &flow.Engine{
+		Executor: sparky.NewExecutor(sparky.ExecutorConfig{
+			Host: s.host, Secrets: s.secrets, Own: own, Storage: s.storage(), RunID: s.options.ID, Logger: s.logger(),
+		}),
+		Reporters: []flow.Reporter{s.console},
+		Resolve: func(ctx context.Context, src flow.Source) (string, error) {
+			return gitrepo.Resolve(ctx, src.URL, src.Ref)
+		},
+		Output:   s.console.Output,
+		FailFast: s.cmd.FailFast,
+	}
+	if s.journal != nil {
+		e.Journal = s.journal
+	}
+	return e
+}
+
+// quit is for the second signal: the agents inside this process must not
+// leave their jobs behind.
+func (s *session) quit() {
+	if s.local != nil {
+		s.closeLocal(quitTimeout)
+		s.local = nil
+	}
+}
+
+// closeLocal ends the agents inside this process, killing what still runs
+// after the time is over.
+func (s *session) closeLocal(limit time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	if err := s.local.Close(ctx); err != nil {
+		s.console.Messagef("embedded agent: %v", err)
+	}
+}
+
+// catchSignals has those that end a program sent to the channel. A hang-up
+// that was ignored, by nohup, stays so. A closed pipe must not end a program
+// that has jobs on other machines, so its signal is caught and dropped.
+func catchSignals() (<-chan os.Signal, func()) {
+	c := make(chan os.Signal, 2)
+	sigs := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		sigs = append(sigs, syscall.SIGHUP)
+	}
+	signal.Notify(c, sigs...)
+	dropped := make(chan os.Signal, 1)
+	signal.Notify(dropped, syscall.SIGPIPE)
+	return c, func() { signal.Stop(c); signal.Stop(dropped) }
+}
+
+// listens reports whether something takes connections at a TCP address.
+func listens(addr string) bool {
+	conn, err := net.DialTimeout("tcp", addr, probeTimeout)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
+}
+
+func writeJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", " ")
+	if err := enc.Encode(v); err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	return nil
+}

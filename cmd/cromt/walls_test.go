@@ -1,0 +1,62 @@
+package main_test
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/cromt/cromt/"
+
+// allowed says which packages of the module, and which of other modules, each
+// package may import. Arrows point at the domain.
+var allowed = map[string][]string{
+	"flow":                 {"gopkg.in/yaml.v3", "github.com/robfig/cron/v3"},
+	"flow/flowtest":        {"flow"},
+	"sparky":               {"flow"},
+	"sparky/sparkytest":    {"flow", "sparky"},
+	"sparky/tomtit":        {"flow", "sparky"},
+	"sparky/agent":         {"flow", "sparky", "sparky/tomtit", "modernc.org/sqlite", "modernc.org/sqlite/lib"},
+	"cmd/cromt/console":    {"flow", "golang.org/x/term"},
+	"cmd/cromt/completion": {},
+	"cmd/cromt/gitrepo":    {},
+	"cmd/cromt/hosts":      {"flow", "sparky"},
+	"cmd/cromt": {
+		"flow", "sparky", "sparky/agent", "sparky/tomtit", "cmd/cromt/completion", "cmd/cromt/console", "cmd/cromt/gitrepo", "cmd/cromt/hosts",
+		"github.com/alecthomas/kong",
+	},
+}
+
+func TestWalls(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-f", `{{.ImportPath}}: {{join .Imports " "}}`, "../../...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	users := map[string][]string{} // of each module from outside
+	for line := range strings.Lines(string(out)) {
+		pkg, list, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		pkg = strings.TrimPrefix(pkg, module)
+		may, ok := allowed[pkg]
+		if !ok {
+			t.Errorf("package %s has no walls: add it to the table", pkg)
+		}
+		for imp := range strings.FieldsSeq(list) {
+			if !strings.Contains(strings.SplitN(imp, "/", 2)[0], ".") {
+				continue // standard library
+			}
+			own, ours := strings.CutPrefix(imp, module)
+			if !slices.Contains(may, own) {
+				t.Errorf("%s imports %s", pkg, own)
+			}
+			if !ours && !slices.Contains(users[own], pkg) {
+				users[own] = append(users[own], pkg)
+			}
+		}
+	}
+	for dep, pkgs := range users {
+		if len(pkgs) > 1 {
+			t.Errorf("%s is imported by %v: one package should wrap it", dep, pkgs)
+		}
+	}
+}

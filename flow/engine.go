@@ -1,0 +1,261 @@
+package flow
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// Engine carries out plans. Its fields are set before the first Run and not
+// changed after; one Engine may carry out several runs at once.
+type Engine struct {
+	Executor Executor
+	// Journal, when not nil, has each batch of events before any of its
+	// effects begin. When it fails the run is cancelled.
+	Journal Reporter
+	// Reporters are told of events as they come, each at its own pace: a run
+	// does not wait for them until its end, and then for ReporterDrain.
+	Reporters []Reporter
+	// Resolve looks up the commit that a SourceGit stands for. Nil, or an
+	// error: the first job on a host finds out, and its siblings wait for it.
+	Resolve func(ctx context.Context, s Source) (string, error)
+	// Output is where an attempt's log goes while it is written. Nil: nowhere.
+	// A Writer that is an io.Closer is closed when the attempt has ended.
+	Output func(j *Job, attempt int) io.Writer
+	// FailFast cancels the rest of a run when its first job has failed, but
+	// for the after invocations that failures are meant to start.
+	FailFast bool
+}
+
+// RunOptions says what to run.
+type RunOptions struct {
+	ID          string // [a-z0-9][a-z0-9-]{0,39}, see NewRunID
+	Plan        *Plan
+	Repo        string  // the run's own repository, for the report
+	SHA         string  // its commit
+	WorkingTree bool    // it runs as it lies on disk
+	History     []Event // what a process that is gone had journalled of this run
+}
+
+// NewRunID returns an id for a new run: the time, so that ids sort, and 48
+// random bits.
+func NewRunID() string {
+	var b [6]byte
+	rand.Read(b[:])
+	return time.Now().UTC().Format("060102-150405-") + hex.EncodeToString(b[:])
+}
+
+// The reasons for which the engine cancels an attempt.
+var (
+	errTimeout  = errors.New("the project's time is over")
+	errFailFast = errors.New("another job failed and fail-fast is on")
+	errJournal  = errors.New("the journal cannot be written")
+)
+
+// Run carries out the plan and returns its report when nothing of it runs any
+// more. When ctx is done, every remote job is cancelled first; the cause of a
+// deadline makes the run timed_out, any other cancelled. The error is about
+// the engine itself (the journal); jobs that fail are in the report.
+func (e *Engine) Run(ctx context.Context, o RunOptions) (*Run, error) {
+	r := newRunner(e, o)
+	r.restore(o.History)
+	if len(o.History) == 0 {
+		r.emit(Event{Kind: RunStarted, Commit: o.SHA, Message: o.Plan.Digest()})
+	}
+	for _, inv := range o.Plan.Roots {
+		r.activate(r.invs[inv], false)
+	}
+	r.flush()
+	r.loop(ctx)
+	report := r.report()
+	r.emit(Event{Kind: RunCompleted, Conclusion: report.Conclusion})
+	r.flush()
+	notes := r.close()
+	report.Notes = append(report.Notes, notes...)
+	return report, r.err
+}
+
+// runner is the state of one run. Its one goroutine, the caller of
+// Engine.Run, owns all of it; workers and timers send functions to msgs.
+type runner struct {
+	e       *Engine
+	o       RunOptions
+	msgs    chan func()
+	closed  chan struct{} // closed when the loop has ended: late messages are dropped
+	started time.Time
+	invs    map[*Invocation]*invState
+	jobs    map[*Job]*jobState
+	lanes   map[string]*lane
+	commits map[Source]*commitState
+	left    int // invocations that are active and not complete
+	flying  int // attempts and look-ups whose goroutines have not ended
+	stop    error
+	err     error
+	events  []Event  // of the batch at hand
+	effects []func() // to begin once the batch is journalled
+	outs    []*outbox
+	notes   []string
+}
+
+func newRunner(e *Engine, o RunOptions) *runner {
+	r := &runner{
+		e: e, o: o,
+		msgs:    make(chan func(), 256),
+		closed:  make(chan struct{}),
+		started: time.Now(),
+		invs:    make(map[*Invocation]*invState, len(o.Plan.Invocations)),
+		jobs:    make(map[*Job]*jobState, len(o.Plan.Jobs)),
+		lanes:   make(map[string]*lane),
+		commits: make(map[Source]*commitState),
+	}
+	for _, inv := range o.Plan.Invocations {
+		is := &invState{Invocation: inv}
+		r.invs[inv] = is
+		for _, j := range inv.Jobs {
+			js := &jobState{Job: j, inv: is, index: len(r.jobs)}
+			r.jobs[j] = js
+			is.jobs = append(is.jobs, js)
+		}
+	}
+	for _, rep := range e.Reporters {
+		r.outs = append(r.outs, newOutbox(rep))
+	}
+	return r
+}
+
+// loop takes messages until every active invocation is complete and every
+// worker has ended. Whatever has come meanwhile is handled as one batch, so
+// that what it leads to shares one commit of the journal.
+func (r *runner) loop(ctx context.Context) {
+	done := ctx.Done()
+	for r.left > 0 || r.flying > 0 {
+		select {
+		case f := <-r.msgs:
+			f()
+		case <-done:
+			done = nil
+			r.cancelRun(context.Cause(ctx))
+		}
+		for more := true; more; {
+			select {
+			case f := <-r.msgs:
+				f()
+			default:
+				more = false
+			}
+		}
+		r.flush()
+	}
+	close(r.closed)
+	for _, is := range r.invs {
+		is.stopTimer()
+	}
+}
+
+// post has f run on the run's goroutine; after the run's end it is dropped.
+func (r *runner) post(f func()) {
+	select {
+	case r.msgs <- f:
+	case <-r.closed:
+	}
+}
+
+// worker runs f in a goroutine that the run waits for; what f returns is run
+// on the run's goroutine.
+func (r *runner) worker(f func() func()) {
+	r.flying++
+	go func() {
+		then := f()
+		r.post(func() { r.flying--; then() })
+	}()
+}
+
+func (r *runner) emit(ev Event) {
+	ev.Run = r.o.ID
+	if ev.Time.IsZero() {
+		ev.Time = time.Now()
+	}
+	r.events = append(r.events, ev)
+}
+
+// flush journals the batch of events, hands it to the reporters, and begins
+// the effects that it decided on.
+func (r *runner) flush() {
+	for len(r.events) > 0 || len(r.effects) > 0 {
+		events, effects := r.events, r.effects
+		r.events, r.effects = nil, nil
+		if r.e.Journal != nil && r.err == nil && len(events) > 0 {
+			if err := r.e.Journal.Report(context.Background(), events); err != nil {
+				r.err = fmt.Errorf("run journal: %w", err)
+				r.cancelRun(errJournal)
+			}
+		}
+		for _, b := range r.outs {
+			b.add(events)
+		}
+		for _, f := range effects {
+			f()
+		}
+	}
+}
+
+func (r *runner) close() []string {
+	ctx, cancel := context.WithTimeout(context.Background(), ReporterDrain)
+	defer cancel()
+	var notes []string
+	for _, b := range r.outs {
+		if err := b.close(ctx); err != nil {
+			notes = append(notes, "report incomplete: "+err.Error())
+		}
+	}
+	return notes
+}
+
+// cancelRun ends everything that runs and lets nothing new begin.
+func (r *runner) cancelRun(cause error) {
+	if r.halted() {
+		return
+	}
+	r.stop = cause
+	r.cancelJobs(cause, func(*jobState) bool { return true })
+}
+
+// halted reports whether the whole run is being ended, after invocations and all.
+func (r *runner) halted() bool { return r.stop != nil && !errors.Is(r.stop, errFailFast) }
+
+// cancelJobs cancels jobs of invocations that have begun. What is queued
+// concludes at once, what runs does when its Executor returns; an invocation
+// that still waits for its before finds out when it begins.
+func (r *runner) cancelJobs(cause error, which func(*jobState) bool) {
+	for _, inv := range r.o.Plan.Invocations {
+		is := r.invs[inv]
+		if is.phase != phaseRunning {
+			continue
+		}
+		for _, js := range is.jobs {
+			if js.done || !which(js) {
+				continue
+			}
+			if js.cancel != nil {
+				js.cancel(cause)
+				continue
+			}
+			r.conclude(js, Result{Conclusion: Cancelled, Cause: CauseCancelled, Error: stopText(cause)})
+		}
+	}
+}
+
+// stopText says for people why something was cancelled.
+func stopText(cause error) string {
+	switch {
+	case errors.Is(cause, context.DeadlineExceeded):
+		return "the run's time is over"
+	case cause == nil, errors.Is(cause, context.Canceled):
+		return "the run was cancelled"
+	}
+	return cause.Error()
+}

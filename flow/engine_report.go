@@ -1,0 +1,89 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// report is the run as it stands when the loop has ended.
+func (r *runner) report() *Run {
+	run := &Run{
+		Schema: ReportSchema, ID: r.o.ID, StartedAt: r.started, CompletedAt: time.Now(),
+		Repo: r.o.Repo, SHA: r.o.SHA, WorkingTree: r.o.WorkingTree, Notes: r.notes,
+	}
+	for _, inv := range r.o.Plan.Roots {
+		run.Roots = append(run.Roots, inv.Key)
+	}
+	run.Jobs = make([]JobReport, 0, len(r.jobs))
+	for _, j := range r.o.Plan.Jobs {
+		run.Jobs = append(run.Jobs, r.jobReport(r.jobs[j]))
+	}
+	run.Conclusion = r.conclusion(run.Jobs)
+	return run
+}
+
+func (r *runner) jobReport(js *jobState) JobReport {
+	res := js.result
+	if !js.done { // of an after invocation that was not due, or that nothing reached
+		res = Result{Conclusion: Skipped, Error: "not needed: " + r.notDue(js.inv)}
+	}
+	rep := JobReport{
+		Key: js.Key, Project: js.inv.Project.Name, Title: js.Title, Host: js.Host, Label: js.Label, Queue: js.Queue,
+		Needs: make([]string, len(js.Needs)), Status: StatusCompleted,
+		Conclusion: res.Conclusion, Cause: res.Cause, Error: res.Error, SHA: res.Commit,
+		Attempts: js.attempts, Artifacts: res.Artifacts,
+	}
+	for i, n := range js.Needs {
+		rep.Needs[i] = n.Key
+	}
+	if rep.SHA == "" && js.done && len(js.attempts) > 0 {
+		switch js.Source.Kind {
+		case SourceOwn:
+			rep.SHA = r.o.SHA
+		case SourceGit:
+			rep.SHA = r.commit(js.Source).sha
+		}
+	}
+	if rep.Attempts == nil {
+		rep.Attempts = []AttemptReport{}
+	}
+	if rep.Artifacts == nil {
+		rep.Artifacts = []Artifact{}
+	}
+	return rep
+}
+
+// notDue says why an invocation never became part of the run.
+func (r *runner) notDue(is *invState) string {
+	if is.Parent == nil {
+		return "nothing that ran needs it"
+	}
+	for _, edge := range is.Parent.After {
+		if edge.Invocation == is.Invocation {
+			return "it runs when " + is.Parent.Key + " ends with " + string(edge.When)
+		}
+	}
+	return "nothing that ran needs it"
+}
+
+// conclusion is the run's: that of its worst job. Skipped jobs follow from
+// others and do not count themselves.
+func (r *runner) conclusion(jobs []JobReport) Conclusion {
+	if r.halted() {
+		if errors.Is(r.stop, context.DeadlineExceeded) {
+			return TimedOut
+		}
+		return Cancelled
+	}
+	has := make(map[Conclusion]bool)
+	for i := range jobs {
+		has[jobs[i].Conclusion] = true
+	}
+	for _, c := range []Conclusion{Failure, TimedOut, Cancelled} {
+		if has[c] {
+			return c
+		}
+	}
+	return Success
+}

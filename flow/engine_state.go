@@ -1,0 +1,192 @@
+package flow
+
+import (
+	"fmt"
+	"time"
+)
+
+// phase is how far an invocation has come.
+type phase int
+
+const (
+	phaseWaiting  phase = iota // for its before
+	phaseRunning               // its jobs are queued or run
+	phaseEnded                 // its jobs have ended, its after may run
+	phaseComplete              // its after have ended, too
+)
+
+// invState is an invocation in a run.
+type invState struct {
+	*Invocation
+	jobs    []*jobState
+	active  bool // something that runs leads to it
+	cleanup bool // it is an after invocation, or only that leads to it
+	phase   phase
+	waits   int         // before, then jobs, then after, that it still waits for
+	waiting []*invState // those that wait for it to be complete
+	failed  *jobState   // the first job that did not pass, of its own or its after
+	skipped string      // why it was skipped; "" when it was not
+	timer   *time.Timer // its jobs' time, armed by the first start
+}
+
+func (is *invState) stopTimer() {
+	if is.timer != nil {
+		is.timer.Stop()
+	}
+}
+
+// passed reports whether those that wait for it may start.
+func (is *invState) passed() bool { return is.failed == nil && is.skipped == "" }
+
+// activate makes an invocation, and what it needs before, part of the run.
+// An after invocation becomes active only when it is due, and so does what
+// only it needs.
+func (r *runner) activate(is *invState, cleanup bool) {
+	if is.active {
+		return
+	}
+	is.active, is.cleanup = true, cleanup
+	r.left++
+	for _, b := range is.Before {
+		bs := r.invs[b]
+		r.activate(bs, cleanup)
+		if bs.phase != phaseComplete {
+			bs.waiting = append(bs.waiting, is)
+			is.waits++
+		}
+	}
+	if is.waits == 0 {
+		r.begin(is)
+	}
+}
+
+// begin queues the jobs of an invocation whose before are all complete.
+func (r *runner) begin(is *invState) {
+	for _, b := range is.Before {
+		bs := r.invs[b]
+		if bs.passed() {
+			continue
+		}
+		is.skipped = bs.skipped
+		if bs.failed != nil {
+			is.skipped = fmt.Sprintf("because %s ended as %s", bs.failed.Key, bs.failed.result.Conclusion)
+		}
+		break
+	}
+	is.phase = phaseRunning
+	is.waits = len(is.jobs)
+	for _, js := range is.jobs {
+		switch {
+		case js.done: // in the history
+			r.jobEnded(js)
+		case is.skipped != "":
+			r.conclude(js, Result{Conclusion: Skipped, Cause: CauseDependency, Error: is.skipped})
+		case r.stopped(is):
+			r.conclude(js, Result{Conclusion: Cancelled, Cause: CauseCancelled, Error: stopText(r.stop)})
+		case !js.retryAt.IsZero():
+			r.again(js, time.Until(js.retryAt))
+			js.retryAt = time.Time{}
+		default:
+			r.ready(js)
+		}
+	}
+}
+
+// stopped reports whether nothing new of the invocation may begin.
+func (r *runner) stopped(is *invState) bool {
+	return r.halted() || r.stop != nil && !is.cleanup
+}
+
+// conclude is a job's last word.
+func (r *runner) conclude(js *jobState, res Result) {
+	if js.inv.IgnoreErrors && (res.Conclusion == Failure || res.Conclusion == TimedOut) {
+		res.Conclusion = Neutral
+	}
+	if js.timer != nil {
+		js.timer.Stop()
+	}
+	if js.lane != nil {
+		js.lane.remove(js)
+	}
+	js.done, js.result = true, res
+	r.emit(Event{Kind: JobCompleted, Job: js.Job, Attempt: js.number, Result: &res})
+	r.jobEnded(js)
+}
+
+// jobEnded counts a job that is done for its invocation.
+func (r *runner) jobEnded(js *jobState) {
+	is := js.inv
+	c := js.result.Conclusion
+	if !c.Passed() && c != Skipped && is.failed == nil {
+		is.failed = js
+		r.failFast(is)
+	}
+	is.waits--
+	if is.waits == 0 {
+		r.invEnded(is)
+	}
+}
+
+func (r *runner) failFast(is *invState) {
+	if is.failed.result.Conclusion == Cancelled {
+		return
+	}
+	if is.FailFast {
+		r.effects = append(r.effects, func() {
+			r.cancelJobs(errFailFast, func(js *jobState) bool { return js.inv == is })
+		})
+	}
+	if r.e.FailFast && r.stop == nil {
+		r.stop = errFailFast
+		r.effects = append(r.effects, func() {
+			r.cancelJobs(errFailFast, func(js *jobState) bool { return !js.inv.cleanup })
+		})
+	}
+}
+
+// invEnded starts the after invocations that the outcome asks for.
+func (r *runner) invEnded(is *invState) {
+	is.phase = phaseEnded
+	is.stopTimer()
+	ok := is.passed()
+	var due []*invState
+	for _, edge := range is.After {
+		want := edge.When == WhenAlways || (edge.When == WhenFailure) != ok
+		if want && !r.halted() {
+			due = append(due, r.invs[edge.Invocation])
+		}
+	}
+	is.waits = len(due)
+	for _, as := range due {
+		as.waiting = append(as.waiting, is)
+	}
+	if len(due) == 0 {
+		r.complete(is)
+		return
+	}
+	for _, as := range due {
+		r.activate(as, true)
+	}
+}
+
+// complete lets those that wait for the invocation go on.
+func (r *runner) complete(is *invState) {
+	is.phase = phaseComplete
+	r.left--
+	waiting := is.waiting
+	is.waiting = nil
+	for _, ws := range waiting {
+		if ws.phase == phaseEnded && is.Parent == ws.Invocation && ws.failed == nil && is.failed != nil {
+			ws.failed = is.failed // a failed after fails what it belongs to
+		}
+		ws.waits--
+		if ws.waits > 0 {
+			continue
+		}
+		if ws.phase == phaseEnded {
+			r.complete(ws)
+		} else {
+			r.begin(ws)
+		}
+	}
+}

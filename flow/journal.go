@@ -1,0 +1,210 @@
+package flow
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+)
+
+// Digest tells plans apart: two plans with the same jobs on the same hosts
+// doing the same have the same digest. A run is resumed only with its plan.
+func (p *Plan) Digest() string {
+	h := sha256.New()
+	enc := json.NewEncoder(h)
+	for _, j := range p.Jobs {
+		if err := enc.Encode([]any{j.Key, j.Host, j.Queue, j.QueueID, j.Actions, j.Options, j.Vars, j.Secrets, j.Sparrowdo, j.Source, j.Out, len(j.In), len(j.Needs)}); err != nil {
+			panic(err) // only strings, bools and numbers are in it
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// Journal is a Reporter that keeps a run's events in a file, one JSON object
+// a line, synced to disk before Report returns. What it holds is enough to
+// resume the run after its process is gone.
+type Journal struct {
+	f   *os.File
+	buf bytes.Buffer
+}
+
+// OpenJournal opens or creates a journal. A last line that was cut off by a
+// crash was never acknowledged, and is removed.
+func OpenJournal(path string) (*Journal, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("journal open: %w", err)
+	}
+	if err := lockFile(f); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("journal %s: in use by another run: %w", path, err)
+	}
+	return &Journal{f: f}, nil
+}
+
+// record is an Event as a line of the journal.
+type record struct {
+	Time       time.Time  `json:"time"`
+	Kind       EventKind  `json:"kind"`
+	Run        string     `json:"run"`
+	Job        string     `json:"job,omitempty"`
+	Attempt    int        `json:"attempt,omitempty"`
+	JobID      string     `json:"job_id,omitempty"`
+	Result     *Result    `json:"result,omitempty"`
+	Log        string     `json:"log,omitempty"`
+	Source     *Source    `json:"source,omitempty"`
+	Commit     string     `json:"commit,omitempty"`
+	Conclusion Conclusion `json:"conclusion,omitempty"`
+	Message    string     `json:"message,omitempty"`
+	RetryAt    time.Time  `json:"retry_at,omitzero"`
+}
+
+// Report implements Reporter: the batch is on disk, or an error is returned.
+func (j *Journal) Report(_ context.Context, events []Event) error {
+	j.buf.Reset()
+	enc := json.NewEncoder(&j.buf)
+	for i := range events {
+		ev := &events[i]
+		rec := record{
+			Time: ev.Time, Kind: ev.Kind, Run: ev.Run, Attempt: ev.Attempt, JobID: ev.JobID, Result: ev.Result,
+			Log: ev.Log, Commit: ev.Commit, Conclusion: ev.Conclusion, Message: ev.Message, RetryAt: ev.RetryAt,
+		}
+		if ev.Job != nil {
+			rec.Job = ev.Job.Key
+		}
+		if ev.Source != (Source{}) {
+			rec.Source = &ev.Source
+		}
+		if err := enc.Encode(rec); err != nil {
+			return fmt.Errorf("journal encode: %w", err)
+		}
+	}
+	if _, err := j.f.Write(j.buf.Bytes()); err != nil {
+		return fmt.Errorf("journal write: %w", err)
+	}
+	if err := j.f.Sync(); err != nil {
+		return fmt.Errorf("journal sync: %w", err)
+	}
+	return nil
+}
+
+// History returns what the journal holds, for RunOptions.History, and the id
+// of its run. The journal of another plan, and one whose run is complete, are
+// errors. An empty journal is an empty history.
+func (j *Journal) History(p *Plan) (id string, events []Event, err error) {
+	jobs := make(map[string]*Job, len(p.Jobs))
+	for _, job := range p.Jobs {
+		jobs[job.Key] = job
+	}
+	if _, err := j.f.Seek(0, io.SeekStart); err != nil {
+		return "", nil, fmt.Errorf("journal read: %w", err)
+	}
+	br := bufio.NewReader(j.f)
+	var good int64
+	for {
+		line, err := br.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return "", nil, fmt.Errorf("journal read: %w", err)
+		}
+		ev, err := decodeRecord(line, jobs)
+		if err != nil {
+			return "", nil, fmt.Errorf("journal %s, event %d: %w", j.f.Name(), len(events)+1, err)
+		}
+		good += int64(len(line))
+		events = append(events, ev)
+	}
+	if err := j.f.Truncate(good); err != nil {
+		return "", nil, fmt.Errorf("journal mend: %w", err)
+	}
+	if _, err := j.f.Seek(good, io.SeekStart); err != nil {
+		return "", nil, fmt.Errorf("journal mend: %w", err)
+	}
+	if len(events) == 0 {
+		return "", nil, nil
+	}
+	if events[0].Kind != RunStarted || events[0].Message != p.Digest() {
+		return "", nil, fmt.Errorf("journal %s is of another plan; name another file", j.f.Name())
+	}
+	if events[len(events)-1].Kind == RunCompleted {
+		return "", nil, fmt.Errorf("journal %s is of a run that is complete; name another file", j.f.Name())
+	}
+	return events[0].Run, events, nil
+}
+
+func decodeRecord(line []byte, jobs map[string]*Job) (Event, error) {
+	var rec record
+	if err := json.Unmarshal(line, &rec); err != nil {
+		return Event{}, err
+	}
+	ev := Event{
+		Time: rec.Time, Kind: rec.Kind, Run: rec.Run, Attempt: rec.Attempt, JobID: rec.JobID, Result: rec.Result,
+		Log: rec.Log, Commit: rec.Commit, Conclusion: rec.Conclusion, Message: rec.Message, RetryAt: rec.RetryAt,
+	}
+	if rec.Source != nil {
+		ev.Source = *rec.Source
+	}
+	if rec.Job != "" {
+		if ev.Job = jobs[rec.Job]; ev.Job == nil {
+			return Event{}, fmt.Errorf("job %q is not in the plan", rec.Job)
+		}
+	}
+	return ev, nil
+}
+
+// Close closes the journal's file.
+func (j *Journal) Close() error { return j.f.Close() }
+
+// restore takes the run to where its history ends: what was decided stays,
+// what was dispatched is attached to, what was due again is waited for.
+func (r *runner) restore(history []Event) {
+	for i := range history {
+		ev := &history[i]
+		switch ev.Kind {
+		case RunStarted:
+			r.started = ev.Time
+			continue
+		case CommitResolved:
+			r.commit(ev.Source).sha = ev.Commit
+			continue
+		}
+		if js := r.jobs[ev.Job]; js != nil {
+			js.restore(ev)
+		}
+	}
+}
+
+func (js *jobState) restore(ev *Event) {
+	switch ev.Kind {
+	case JobQueued:
+		js.number, js.jobID, js.resumed = ev.Attempt, ev.JobID, true
+		js.attempts = append(js.attempts, AttemptReport{JobID: ev.JobID, Status: StatusQueued, QueuedAt: ev.Time})
+	case JobStarted:
+		rep := &js.attempts[len(js.attempts)-1]
+		rep.Status, rep.StartedAt = StatusInProgress, ev.Time
+	case AttemptCompleted:
+		js.resumed = false
+		rep, res := &js.attempts[len(js.attempts)-1], ev.Result
+		rep.Status, rep.Conclusion, rep.Cause = StatusCompleted, res.Conclusion, res.Cause
+		rep.ExitCode, rep.Error, rep.Log, rep.CompletedAt = res.ExitCode, res.Error, ev.Log, res.CompletedAt
+		if !ev.RetryAt.IsZero() {
+			if res.NotStarted && js.infra < InfraRetries {
+				js.infra++
+			} else {
+				js.retries++
+			}
+			js.retryAt = ev.RetryAt
+		}
+	case JobCompleted:
+		js.done, js.result = true, *ev.Result
+	}
+}

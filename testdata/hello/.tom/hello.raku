@@ -1,0 +1,4 @@
+#!raku
+task-run "tasks/hello", %(
+  worker => %*ENV<WORKER>
+);
