@@ -100,7 +100,7 @@ func (e *execution) clone(ctx context.Context, src *sparky.SpecSource) error {
 	if err != nil {
 		return err
 	}
-	if err := e.git(ctx, e.root, "checkout", "--quiet", "--detach", target); err != nil {
+	if err := e.git(ctx, e.root, "checkout", "--quiet", "--detach", target, "--"); err != nil {
 		return err
 	}
 	head, err := os.ReadFile(filepath.Join(e.root, ".git", "HEAD"))
@@ -187,13 +187,12 @@ func (t teeLast) Write(p []byte) (int, error) {
 	return t.w.Write(p)
 }
 
-// explain returns the program's own last complaint in place of err.
+// explain returns the program's own first complaint in place of err.
 func (l *lastLines) explain(err error) error {
-	lines := bytes.Split(bytes.TrimSpace(l.buf), []byte("\n"))
-	for _, prefix := range []string{"fatal: ", "error: ", "ssh: ", "Host key verification failed"} {
-		for i := len(lines) - 1; i >= 0; i-- {
-			if line := string(bytes.TrimSpace(lines[i])); strings.HasPrefix(line, prefix) {
-				return fmt.Errorf("%s (%w)", strings.TrimPrefix(line, "fatal: "), err)
+	for line := range bytes.SplitSeq(l.buf, []byte("\n")) {
+		for _, prefix := range []string{"fatal: ", "error: ", "ssh: ", "Host key verification failed", "Permission denied"} {
+			if bytes.HasPrefix(line, []byte(prefix)) {
+				return fmt.Errorf("%s (%w)", bytes.TrimPrefix(bytes.TrimSpace(line), []byte("fatal: ")), err)
 			}
 		}
 	}
