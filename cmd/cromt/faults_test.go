@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -26,7 +27,7 @@ import (
 	"github.com/cromt/cromt/flow"
 )
 
-// bench of one test: a project folder on the host, an agent process, and a
+// site is what one test works on: a project folder on the host, an agent process, and a
 // proxy before it that can be made to fail.
 type site struct {
 	t     *testing.T
@@ -43,6 +44,7 @@ type fault func(w http.ResponseWriter, r *http.Request, pass func(http.ResponseW
 
 func newSite(t *testing.T) *site {
 	t.Helper()
+	t.Parallel()
 	s := &site{t: t, dir: t.TempDir()}
 	s.startAgent("127.0.0.1:0")
 	s.proxy = httptest.NewServer(http.HandlerFunc(s.serve))
@@ -217,9 +219,12 @@ func TestDeadHostEndsWithInfrastructure(t *testing.T) {
 func TestServerErrorsPass(t *testing.T) {
 	s := newSite(t)
 	conf := s.project(once, "")
-	var n atomic.Int32
-	s.setFault(func(w http.ResponseWriter, r *http.Request, _ func(http.ResponseWriter)) bool {
-		if n.Add(1)%3 == 0 {
+	var mu sync.Mutex
+	rng := rand.New(rand.NewPCG(3, 4))
+	s.setFault(func(w http.ResponseWriter, _ *http.Request, _ func(http.ResponseWriter)) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		if rng.IntN(10) < 7 {
 			return false
 		}
 		w.WriteHeader(http.StatusInternalServerError)
@@ -280,7 +285,7 @@ func TestAgentKilledDuringJob(t *testing.T) {
 		conclusion           flow.Conclusion
 		cause                flow.Cause
 	}{
-		"by default":      {"    retry: 3\n", 3, 1, 1, flow.Failure, flow.CauseInfrastructure},
+		"by default":     {"    retry: 3\n", 3, 1, 1, flow.Failure, flow.CauseInfrastructure},
 		"retry.on: lost": {"    retry: {limit: 1, delay: 1, on: [lost]}\n", 0, 2, 2, flow.Success, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -355,7 +360,7 @@ func TestRunIsResumedFromItsJournal(t *testing.T) {
 	}
 }
 
-// TestLease ends a job whose orchestrator has gone for good.
+// TestLeaseIsSent: by it the agent ends a job whose orchestrator has gone.
 func TestLeaseIsSent(t *testing.T) {
 	s := newSite(t)
 	conf := s.project(once, "")
