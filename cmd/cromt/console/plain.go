@@ -3,6 +3,7 @@ package console
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -86,6 +87,9 @@ func (v *plainView) output(j *flow.Job, attempt int, lines []string) {
 	v.announce(j, attempt)
 	var b strings.Builder
 	for _, line := range lines {
+		if isProtocol(line) {
+			continue
+		}
 		b.WriteString(prefixed(v.st, j, v.prefix, "|", hostLine(v.st, line)) + "\n")
 	}
 	_, _ = io.WriteString(v.out, b.String())
@@ -98,6 +102,17 @@ func (v *plainView) close() {}
 // prefixed puts the job's name and a mark before a line.
 func prefixed(st style, j *flow.Job, columns int, mark, text string) string {
 	return st.paint(cyan, pad(j.Key, columns)+" "+mark) + " " + text
+}
+
+// isProtocol reports whether a line is what the host's side of cromt says to
+// this one, and not what the job says to people.
+func isProtocol(line string) bool {
+	rest, ok := strings.CutPrefix(line, "meta: ")
+	if !ok {
+		return false
+	}
+	key, _, ok := strings.Cut(rest, "=")
+	return ok && slices.Contains([]string{"step", "commit", "result", "in", "out"}, key)
 }
 
 // hostLine cleans a line that a host printed; its colours end with it.
