@@ -10,11 +10,11 @@ import (
 // has none. A nil Paint draws the plan without states.
 type Paint func(*Job) Conclusion
 
-// maxGraphLabels is how many host labels a node names; of more it gives the count.
+// maxGraphLabels is how many host labels a drawn names; of more it gives the count.
 const maxGraphLabels = 6
 
-// node is an invocation as it is drawn.
-type node struct {
+// drawn is an invocation as a graph shows it.
+type drawn struct {
 	id    string
 	lines []string // its key, then its hosts
 	state string   // a Conclusion, or "" for none
@@ -27,11 +27,11 @@ type edge struct {
 }
 
 // drawing is a plan as nodes and edges, in the plan's order.
-func (p *Plan) drawing(paint Paint) (nodes []node, edges []edge) {
+func (p *Plan) drawing(paint Paint) (nodes []drawn, edges []edge) {
 	index := make(map[*Invocation]int, len(p.Invocations))
 	for i, inv := range p.Invocations {
 		index[inv] = i
-		n := node{id: fmt.Sprintf("n%d", i), lines: []string{inv.Key}}
+		n := drawn{id: fmt.Sprintf("n%d", i), lines: []string{inv.Key}}
 		if len(inv.Jobs) > maxGraphLabels {
 			n.lines = append(n.lines, fmt.Sprintf("%d hosts", len(inv.Jobs)))
 		} else {

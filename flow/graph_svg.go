@@ -81,7 +81,7 @@ func svgEdge(from, to box, e edge) string {
 
 // layout places each stage in a column, and in a column each node near the
 // middle of those that lead to it, which leaves few crossings.
-func (p *Plan) layout(nodes []node, edges []edge) (boxes []box, width, height float64) {
+func (p *Plan) layout(nodes []drawn, edges []edge) (boxes []box, width, height float64) {
 	index := make(map[*Invocation]int, len(nodes))
 	for i, inv := range p.Invocations {
 		index[inv] = i

@@ -28,7 +28,7 @@ type HostEntry struct {
 // file that says nothing has no hosts. The error is an [ErrorList] of every
 // problem; name is what messages call the file.
 func ParseHosts(name string, data []byte) ([]HostEntry, error) {
-	p := newParser(name, data)
+	p := newParser(name, data).withTables()
 	root := p.document(data)
 	if root != nil && root.Kind == yaml.MappingNode {
 		root = p.hostsKey(root)
@@ -138,7 +138,7 @@ func hostEntryKeys() []key[HostEntry] {
 	}
 }
 
-func readRepos(p *parser, h *HostEntry, k, n *yaml.Node) {
+func readRepos(p *parser, h *HostEntry, _, n *yaml.Node) {
 	for _, c := range n.Content {
 		c = deref(c)
 		if !p.isText(c, `an entry of "repos"`, "write - owner/repo") {

@@ -63,3 +63,19 @@ const (
 	// MaxSlots of a host: more jobs at once than any machine has use for.
 	MaxSlots = 10_000
 )
+
+// The limits of planning.
+const (
+	// MaxPlanErrors are the problems listed of one plan: nobody reads more.
+	MaxPlanErrors = 100
+	// MaxNeeds are the entries of all different Needs of a plan together:
+	// 32 MiB of memory, four times what 100 layers of 100 connected projects
+	// have.
+	MaxNeeds = 4 << 20
+	// MaxMergedVars are the variables of jobs that have others than their
+	// project: a thousand variables on ten thousand hosts would be 0.5 GB.
+	MaxMergedVars = 500_000
+	// MaxComparedHosts are the host entries looked at to find equal
+	// invocations: ten for every job there may be.
+	MaxComparedHosts = 10 * MaxJobs
+)

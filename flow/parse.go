@@ -15,7 +15,7 @@ import (
 // the YAML could be read the File is returned beside the error, without the
 // values that are wrong, for a caller that looks for more problems.
 func Parse(name string, data []byte) (*File, error) {
-	p := newParser(name, data)
+	p := newParser(name, data).withTables()
 	root := p.document(data)
 	if root == nil {
 		if len(p.errs) == 0 {
@@ -43,7 +43,11 @@ type parser struct {
 	dropped  int    // problems beyond MaxErrors
 	compared int    // names compared for suggestions
 	previous string // the project before the one being read
+	tables
+}
 
+// tables are the keys of every kind of map.
+type tables struct {
 	top     *table[File]
 	project *table[Project]
 	host    *table[Host]
@@ -65,22 +69,25 @@ type problem struct {
 }
 
 func newParser(file string, data []byte) *parser {
-	return &parser{
-		file:     file,
-		lines:    newLineIndex(data),
-		reported: make(map[problem]bool),
-		top:      newTable("the file", topKeys()),
-		project:  newTable("a project", projectKeys()),
-		host:     newTable("a host entry", hostKeys()),
-		before:   newTable("an entry of before", depKeys(false)),
-		after:    newTable("an entry of after", depKeys(true)),
-		art:      newTable("artifacts", artifactKeys()),
-		out:      newTable("an entry of out", outputKeys()),
-		retry:    newTable("retry", retryKeys()),
-		filters:  newTable("an event of trigger", filterKeys()),
-		options:  sparrowdoKeys(),
-		hosts:    newTable("an entry of hosts", hostEntryKeys()),
+	return &parser{file: file, lines: newLineIndex(data), reported: make(map[problem]bool)}
+}
+
+// withTables makes p ready for readMap.
+func (p *parser) withTables() *parser {
+	p.tables = tables{
+		top:     newTable("the file", topKeys()),
+		project: newTable("a project", projectKeys()),
+		host:    newTable("a host entry", hostKeys()),
+		before:  newTable("an entry of before", depKeys(false)),
+		after:   newTable("an entry of after", depKeys(true)),
+		art:     newTable("artifacts", artifactKeys()),
+		out:     newTable("an entry of out", outputKeys()),
+		retry:   newTable("retry", retryKeys()),
+		filters: newTable("an event of trigger", filterKeys()),
+		options: sparrowdoKeys(),
+		hosts:   newTable("an entry of hosts", hostEntryKeys()),
 	}
+	return p
 }
 
 // fail reports a problem, once.
@@ -210,7 +217,7 @@ func (p *parser) typeOK(typ valueType, k, v *yaml.Node) bool {
 	case typ.raw:
 	case isNull(v):
 		if !typ.null {
-			p.nullValue(k, typ)
+			p.nullValue(k, v, typ)
 		}
 		return false
 	case typ.kind != 0 && v.Kind != typ.kind:

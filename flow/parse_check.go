@@ -65,9 +65,11 @@ func checkPath(p *parser, _ *yaml.Node, t Text) bool {
 		msg, hint = gitURLProblem(s)
 	case strings.Contains(s, "@") && strings.Contains(s, ":"):
 		msg, hint = scpProblem(s)
+	case len(s) > 2 && s[1] == ':' && (s[2] == '\\' || s[2] == '/'):
+		msg, hint = fmt.Sprintf("path %s is a Windows path", quote(s)), "write ~/x or /x for a directory on the host, or ./x for a folder of this repository"
 	default:
 		msg, hint = fmt.Sprintf("path %s is relative", quote(s)), "write "+flowText("./"+s)
-		if host, repo, ok := strings.Cut(s, ":"); ok && host != "" && repo != "" {
+		if host, repo, ok := strings.Cut(s, ":"); ok && len(host) > 1 && repo != "" {
 			hint = fmt.Sprintf("write git@%s for a repository, or ./%s for a folder", s, s)
 		} else if host, repo, ok := strings.Cut(s, "/"); ok && strings.Contains(host, ".") && repo != "" {
 			hint = fmt.Sprintf("write https://%s for a repository, or ./%s for a folder", s, s)

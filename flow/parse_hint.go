@@ -149,14 +149,17 @@ func otherWords() map[string][]string {
 }
 
 // nullValue reports that k, which is not allowed to be null, is.
-func (p *parser) nullValue(k *yaml.Node, typ valueType) {
+func (p *parser) nullValue(k, v *yaml.Node, typ valueType) {
 	hint := "give it a value, or remove it"
 	switch k.Value {
 	case "projects":
-		p.fail(p.pos(k), `"projects" is empty`, "a flow needs at least one project")
+		p.fail(p.pos(k), `"projects" is empty`, "a flow needs at least one project, indented below it")
 		return
 	case "hosts":
 		hint = "remove it, or list hosts below it: - url: https://hostA:4000"
+	}
+	if v.Value == "~" {
+		hint = `quote it for a text: "~"`
 	}
 	if typ.empty {
 		hint = `remove it, or write "" for an empty value`

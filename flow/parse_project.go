@@ -3,7 +3,6 @@ package flow
 import (
 	"fmt"
 	"path"
-	"slices"
 	"strings"
 	"time"
 
@@ -34,7 +33,7 @@ func readProjects(p *parser, f *File, k, n *yaml.Node) {
 		}
 	})
 	if len(n.Content) == 0 {
-		p.fail(p.pos(k), `"projects" is empty`, "a flow needs at least one project")
+		p.fail(p.pos(k), `"projects" is empty`, "a flow needs at least one project, indented below it")
 	}
 }
 
@@ -46,7 +45,6 @@ func (p *parser) readProject(k, v *yaml.Node) *Project {
 	}
 	if !isProjectName(k.Value) {
 		p.fail(pr.Pos, quote(k.Value)+" is not a name for a project", projectNameRule)
-		return nil
 	}
 	if v.Kind == yaml.MappingNode {
 		readMap(p, p.project, v, "project "+quote(k.Value), pr)
@@ -60,10 +58,11 @@ func (p *parser) readProject(k, v *yaml.Node) *Project {
 // project above, not indented enough.
 func (p *parser) misplaced(k, v *yaml.Node) {
 	is := "a string"
+	hint := "write the project's keys below its name"
 	if v.Kind == yaml.SequenceNode {
 		is = "a list"
+		hint += `, without "-"`
 	}
-	hint := "write the project's keys below its name"
 	if _, ok := p.project.index[k.Value]; ok {
 		hint = "indent it under the project's name"
 		if p.previous != "" {
@@ -184,7 +183,7 @@ func (p *parser) vars(n *yaml.Node) []Var {
 		case isNull(v):
 			p.fail(p.pos(k), what+" is null", fmt.Sprintf(`write %s: "" for an empty value`, k.Value))
 		case v.Kind != yaml.ScalarNode:
-			p.fail(p.pos(v), what+" must be a string, a number, true or false", "")
+			p.fail(p.pos(v), what+" must be a string, a number, true or false", "quote a text that begins with a bracket or a brace")
 		case strings.Contains(v.Value, "\x00"):
 			p.fail(p.pos(v), what+" contains a NUL character, which no environment can hold", "")
 		default:
@@ -257,7 +256,7 @@ func readOutputs(p *parser, pr *Project, _, n *yaml.Node) {
 	}
 }
 
-func readOutputFile(p *parser, o *Output, k, n *yaml.Node) {
+func readOutputFile(p *parser, o *Output, _, n *yaml.Node) {
 	if !isArtifactName(n.Value) {
 		p.fail(p.pos(n), quote(n.Value)+" is not a name for an artifact", artifactNameRule)
 		return
@@ -296,9 +295,11 @@ func finish(p *parser, f *File) {
 		if pr.Timeout == 0 {
 			pr.Timeout = f.Timeout
 		}
-		for _, d := range slices.Concat(pr.Before, pr.After) {
-			if !known[d.Name.Value] {
-				p.fail(d.Name.Pos, fmt.Sprintf("project %s is not defined", quote(d.Name.Value)), p.didYouMean(d.Name.Value, names, pr.Name))
+		for _, deps := range [][]Dep{pr.Before, pr.After} {
+			for i := range deps {
+				if name := deps[i].Name; !known[name.Value] {
+					p.fail(name.Pos, fmt.Sprintf("project %s is not defined", quote(name.Value)), p.didYouMean(name.Value, names, pr.Name))
+				}
 			}
 		}
 	}

@@ -120,7 +120,7 @@ func (p *parser) sparrowdo(n *yaml.Node) []Option {
 			slices.Sort(names)
 			p.unknownKey("sparrowdo", names, n, k, v)
 		case isNull(v):
-			p.nullValue(k, valueType{})
+			p.nullValue(k, v, valueType{})
 		case v.Kind != yaml.ScalarNode:
 			p.fail(p.pos(v), quote(k.Value)+" must be "+opt.want(), p.shapeHint(k.Value, v))
 		case opt.bool:

@@ -25,6 +25,8 @@ type Invocation struct {
 	Retry        Retry
 	IgnoreErrors bool
 	FailFast     bool
+
+	order int // place in Plan.Invocations
 }
 
 // AfterEdge is an invocation to start after another one's jobs have ended.
@@ -33,7 +35,8 @@ type AfterEdge struct {
 	When       When
 }
 
-// Job is one series of attempts of one invocation on one host entry.
+// Job is one series of attempts of one invocation on one host entry. Its
+// slices and maps are shared with other jobs: they are read-only.
 type Job struct {
 	Key        string // "project@label", unique in a plan
 	Invocation *Invocation
@@ -50,7 +53,7 @@ type Job struct {
 	Source     Source
 	In         []Input
 	Out        []Output
-	Needs      []*Job // jobs that must have ended before this one starts
+	Needs      []*Job // jobs that must have ended before this one starts; shared by all that need the same
 	Pos        Pos    // of the host entry, or of the project
 }
 

@@ -1,419 +1,198 @@
 package flow
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
-	"maps"
 	"net/url"
-	"path"
-	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 )
 
-// effective is a project's settings with those of a dependency over them.
-type effective struct {
-	Settings
-	hosts   []Host
-	timeout string // the dependency's, for the fingerprint
+// The parts of generated names, in bytes: long enough to be read, and the
+// whole fits into the 100 of a Sparky project's name.
+const (
+	maxLabel     = 60
+	maxQueuePart = 40
+	queueHash    = 5 // 40 bits; names that look alike are few
+)
+
+// makeJobs gives inv its jobs, one for each host entry.
+func (p *planner) makeJobs(s spec, inv *Invocation, needs []*Job) {
+	own := p.settings(s)
+	own.Vars = p.overrideVars(own.Vars)
+	actions, options, secrets, sparrowdo := p.split.action(own.Action), p.words(own.Options), values(own.Secrets), optionMap(own.Sparrowdo)
+	source := p.sourceOf(inv.Project)
+	hosts := p.hosts(s)
+	jobs := make([]Job, max(1, len(hosts)))
+	inv.Jobs = make([]*Job, len(jobs))
+	labels := labels{taken: make(map[string]int, len(jobs))}
+	for i := range jobs {
+		j, settings, host := &jobs[i], own, (*Host)(nil)
+		*j = Job{
+			Invocation: inv, Actions: actions, Options: options, Secrets: secrets, Sparrowdo: sparrowdo,
+			Source: source, Out: inv.Project.Out, Needs: needs, Pos: inv.Project.Pos,
+		}
+		if i < len(hosts) {
+			host = &hosts[i]
+			settings = p.overlay(&own, &host.Settings)
+			p.specialise(j, host, &settings)
+		}
+		j.Vars = settings.Vars
+		j.Host = p.hostURL(settings.URL, j.Pos)
+		j.Label = labels.next(p.label(host, j.Host))
+		j.Key = inv.Key + "@" + j.Label
+		j.Title = settings.Title.Or(j.Key)
+		j.QueueID = settings.QueueID.Value
+		j.Queue = p.queue(j)
+		inv.Jobs[i] = j
+	}
 }
 
-func merged(p *Project, d *Dep) effective {
-	m := effective{Settings: p.Settings, hosts: p.Hosts}
-	if d == nil {
-		return m
+// specialise gives j what its host entry says otherwise than the project.
+func (p *planner) specialise(j *Job, host *Host, merged *Settings) {
+	j.Pos = host.Pos
+	if host.Action.IsSet() {
+		j.Actions = p.split.action(host.Action)
 	}
-	m.Settings = overlay(p.Settings, d.Settings)
-	if d.Hosts != nil {
-		m.hosts = d.Hosts
+	if host.Options.IsSet() {
+		j.Options = p.words(host.Options)
 	}
-	if d.Timeout > 0 {
-		m.timeout = d.Timeout.String()
+	if host.Secrets != nil {
+		j.Secrets = values(host.Secrets)
+	}
+	if len(host.Sparrowdo) > 0 {
+		j.Sparrowdo = optionMap(merged.Sparrowdo)
+	}
+	if len(host.Vars) > 0 {
+		merged.Vars = p.overrideVars(merged.Vars)
+	}
+}
+
+// words splits options; it reports those that cannot be.
+func (p *planner) words(t Text) []string {
+	words, err := p.split.option(t)
+	if err != nil {
+		p.fail(t.Pos, "", "options %q: %v", t.Value, err)
+	}
+	return words
+}
+
+func values(list []Text) []string {
+	if len(list) == 0 {
+		return nil
+	}
+	s := make([]string, len(list))
+	for i, t := range list {
+		s[i] = t.Value
+	}
+	return s
+}
+
+func optionMap(list []Option) map[string]any {
+	if len(list) == 0 {
+		return nil
+	}
+	m := make(map[string]any, len(list))
+	for _, o := range list {
+		m[o.Name] = o.Value
 	}
 	return m
 }
 
-// overlay returns s with near over it: vars and sparrowdo key by key, the
-// rest as a whole.
-func overlay(s, near Settings) Settings {
-	for _, t := range []struct{ to, from *Text }{
-		{&s.URL, &near.URL}, {&s.Action, &near.Action}, {&s.Options, &near.Options}, {&s.QueueID, &near.QueueID}, {&s.Title, &near.Title},
-	} {
-		if t.from.IsSet() {
-			*t.to = *t.from
-		}
+// hostURL returns the URL of the host of the job at pos.
+func (p *planner) hostURL(t Text, pos Pos) string {
+	if !t.IsSet() && p.opts.RequireHost {
+		p.fail(pos, `give it a "url"`, "no host to run on")
 	}
-	if near.Secrets != nil {
-		s.Secrets = near.Secrets
-	}
-	if len(near.Vars) > 0 {
-		s.Vars = overlayBy(s.Vars, near.Vars, func(v Var) string { return v.Name })
-	}
-	if len(near.Sparrowdo) > 0 {
-		s.Sparrowdo = overlaySparrowdo(s.Sparrowdo, near.Sparrowdo)
-	}
-	return s
+	return strings.TrimRight(t.Or(p.opts.DefaultHost), "/")
 }
 
-func overlayBy[T any](list, near []T, name func(T) string) []T {
-	list = slices.Clone(list)
-	for _, v := range near {
-		if i := slices.IndexFunc(list, func(w T) bool { return name(w) == name(v) }); i >= 0 {
-			list[i] = v
-		} else {
-			list = append(list, v)
+// label returns the name of a host entry, which may be nil, before it is made
+// unique.
+func (p *planner) label(h *Host, hostURL string) string {
+	if h != nil {
+		if s := safeName(h.Title.Value, maxLabel, "."); s != "" {
+			return s
 		}
 	}
-	return list
-}
-
-// overlaySparrowdo merges sparrowdo keys as Sparky does: where the job runs
-// is said once, by the nearest, and sudo takes away no_sudo.
-func overlaySparrowdo(list, near []Option) []Option {
-	where := func(o Option) bool { return o.Name == "localhost" || o.Name == "host" || o.Name == "docker" }
-	list = slices.Clone(list)
-	if slices.ContainsFunc(near, where) {
-		list = slices.DeleteFunc(list, where)
-	}
-	if slices.ContainsFunc(near, func(o Option) bool { return o.Name == "sudo" && o.Value == true }) {
-		list = slices.DeleteFunc(list, func(o Option) bool { return o.Name == "no_sudo" })
-	}
-	return overlayBy(list, near, func(o Option) string { return o.Name })
-}
-
-// fingerprint tells the effective settings of invocations of one project
-// apart, titles aside.
-func (b *planner) fingerprint(p *Project, d *Dep) string {
-	if d == nil || d.Timeout == 0 && d.Hosts == nil && !changes(d.Settings) {
-		s, ok := b.prints[p]
-		if !ok {
-			s = fingerprint(p, merged(p, nil))
-			b.prints[p] = s
-		}
+	if s := safeName(p.opts.HostName(hostURL), maxLabel, "."); s != "" {
 		return s
 	}
-	m := merged(p, d)
-	if d.Timeout == p.Timeout {
-		m.timeout = ""
+	host := hostURL
+	if u, err := url.Parse(hostURL); err == nil && u.Host != "" {
+		host = strings.TrimSuffix(u.Host, ":4000")
 	}
-	return fingerprint(p, m)
+	if s := safeName(host, maxLabel, "."); s != "" {
+		return s
+	}
+	return "host"
 }
 
-func changes(s Settings) bool {
-	return s.URL.IsSet() || s.Action.IsSet() || s.Options.IsSet() || s.QueueID.IsSet() || s.Secrets != nil || len(s.Vars) > 0 || len(s.Sparrowdo) > 0
-}
+// labels makes the labels of one invocation unique, also where file names
+// ignore case.
+type labels struct{ taken map[string]int }
 
-func fingerprint(p *Project, m effective) string {
-	var w strings.Builder
-	field := func(s string) {
-		w.WriteString(strconv.Itoa(len(s)))
-		w.WriteByte(':')
-		w.WriteString(s)
+func (l labels) next(label string) string {
+	folded := strings.ToLower(label)
+	if l.taken[folded] == 0 {
+		l.taken[folded] = 1
+		return label
 	}
-	settings := func(s Settings) {
-		for _, t := range []Text{s.URL, s.Action, s.Options, s.QueueID} {
-			field(t.Value)
+	for {
+		l.taken[folded]++
+		suffix := "-" + strconv.Itoa(l.taken[folded])
+		if l.taken[folded+suffix] == 0 {
+			l.taken[folded+suffix] = 1
+			return label + suffix
 		}
-		for _, v := range sortedBy(s.Vars, func(v Var) string { return v.Name }) {
-			field(v.Name)
-			field(v.Value)
-		}
-		w.WriteByte('|')
-		for _, t := range s.Secrets {
-			field(t.Value)
-		}
-		w.WriteByte('|')
-		for _, o := range sortedBy(s.Sparrowdo, func(o Option) string { return o.Name }) {
-			field(o.Name)
-			field(fmt.Sprint(o.Value))
-		}
-		w.WriteByte('|')
-	}
-	field(p.Name)
-	field(m.timeout)
-	settings(m.Settings)
-	for i := range m.hosts {
-		settings(m.hosts[i].Settings)
-	}
-	return w.String()
-}
-
-func sortedBy[T any](list []T, name func(T) string) []T {
-	if len(list) < 2 {
-		return list
-	}
-	list = slices.Clone(list)
-	slices.SortFunc(list, func(a, b T) int { return cmp.Compare(name(a), name(b)) })
-	return list
-}
-
-// addJobs makes the jobs of an invocation: one for each host entry.
-func (b *planner) addJobs(inv *Invocation, m effective) {
-	entries := m.hosts
-	if entries == nil {
-		entries = []Host{{Pos: inv.Project.Pos}}
-	}
-	labels := make(map[string]bool, len(entries))
-	for i := range entries {
-		e := &entries[i]
-		s := overlay(m.Settings, e.Settings)
-		j := &Job{
-			Invocation: inv, Pos: e.Pos, Host: strings.TrimRight(s.URL.Or(b.o.DefaultHost), "/"),
-			QueueID: s.QueueID.Value, Actions: strings.Fields(s.Action.Or("default")),
-			Vars: slices.Clone(sortedBy(s.Vars, func(v Var) string { return v.Name })), Out: inv.Project.Out,
-			Source: b.source(inv.Project),
-		}
-		if len(j.Actions) == 0 {
-			j.Actions = []string{"default"}
-		}
-		options, err := SplitWords(s.Options.Or("--verbose"))
-		if err != nil {
-			b.fail(s.Options.Pos, "", "options: %v", err)
-		}
-		j.Options = options
-		for _, t := range s.Secrets {
-			j.Secrets = append(j.Secrets, t.Value)
-		}
-		if len(s.Sparrowdo) > 0 {
-			j.Sparrowdo = make(map[string]any, len(s.Sparrowdo))
-			for _, o := range s.Sparrowdo {
-				j.Sparrowdo[o.Name] = o.Value
-			}
-		}
-		j.Label = unique(labels, b.label(e, j.Host))
-		j.Key = inv.Key + "@" + j.Label
-		j.Title = s.Title.Or(j.Key)
-		j.Queue = b.queue(j)
-		inv.Jobs = append(inv.Jobs, j)
 	}
 }
 
-var unsafeLabel = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
-
-// label is the entry's own name within its invocation.
-func (b *planner) label(e *Host, host string) string {
-	s := e.Title.Value
-	if s == "" && b.o.HostName != nil {
-		s = b.o.HostName(host)
-	}
-	if s == "" {
-		s = host
-		if u, err := url.Parse(host); err == nil && u.Host != "" {
-			s = strings.TrimSuffix(u.Host, ":4000")
+// safeName returns s for file names, URLs and check names: letters, digits,
+// "_" and those of extra, everything else one "-". It begins with a letter or
+// digit and has at most limit bytes; it may be empty.
+func safeName(s string, limit int, extra string) string {
+	var b strings.Builder
+	for i := 0; i < len(s) && b.Len() < limit; i++ {
+		c := s[i]
+		switch {
+		case 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9':
+			b.WriteByte(c)
+		case b.Len() == 0:
+		case c == '_' || strings.IndexByte(extra, c) >= 0:
+			b.WriteByte(c)
+		case b.String()[b.Len()-1] != '-':
+			b.WriteByte('-')
 		}
 	}
-	s = strings.Trim(unsafeLabel.ReplaceAllString(s, "-"), "-.")
-	if len(s) > maxLabel {
-		s = strings.TrimRight(s[:maxLabel], "-.")
-	}
-	if s == "" {
-		return "host"
-	}
-	return s
+	return strings.TrimRight(b.String(), "-._")
 }
 
-// maxLabel bounds what of a title or a host becomes part of names.
-const maxLabel = 60
-
-func unique(taken map[string]bool, s string) string {
-	name := s
-	for i := 2; taken[name]; i++ {
-		name = s + "-" + strconv.Itoa(i)
-	}
-	taken[name] = true
-	return name
-}
-
-var unsafeQueue = regexp.MustCompile(`[^A-Za-z0-9]+`)
-
-// queue is the Sparky project that the job is queued in: the same for the
-// same repository and queue-id, or the same project and host entry, in every
-// run; another for every other.
-func (b *planner) queue(j *Job) string {
-	name, id := j.Key, "job\x00"+j.Key
+// queue returns the Sparky project of j on its host: that of its queue-id in
+// this repository, else one of its own. A hash keeps apart what would read
+// the same.
+func (p *planner) queue(j *Job) string {
 	if j.QueueID != "" {
-		name, id = j.QueueID, "queue-id\x00"+j.QueueID
+		return queueName([]string{"queue-id", p.repo, j.QueueID}, j.QueueID)
 	}
-	sum := sha256.Sum256([]byte(NormalizeRepo(b.o.Repo) + "\x00" + id))
-	name = strings.Trim(unsafeQueue.ReplaceAllString(name, "-"), "-")
-	if len(name) > maxLabel {
-		name = name[:maxLabel]
-	}
-	return strings.TrimLeft(name+"-"+hex.EncodeToString(sum[:5]), "-")
+	return queueName([]string{"job", p.repo, p.opts.Folder, j.Key}, j.Invocation.Key, j.Label)
 }
 
-// source is where a project's scenarios come from.
-func (b *planner) source(p *Project) Source {
-	s := p.Path.Or(".")
-	switch {
-	case s == "." || strings.HasPrefix(s, "./"):
-		dir := path.Join(b.o.Folder, s)
-		if dir == "." {
-			dir = ""
-		}
-		return Source{Kind: SourceOwn, Dir: dir}
-	case strings.HasPrefix(s, "/") || s == "~" || strings.HasPrefix(s, "~/"):
-		return Source{Kind: SourceDir, Dir: s}
-	case !p.Branch.IsSet() && b.o.Repo != "" && NormalizeRepo(s) == NormalizeRepo(b.o.Repo):
-		return Source{Kind: SourceOwn}
+// queueName returns a name made of the parts that people read, and of a hash
+// of what it stands for.
+func queueName(identity []string, parts ...string) string {
+	var buf []byte
+	for _, s := range identity {
+		buf = strconv.AppendInt(buf, int64(len(s)), 10)
+		buf = append(append(buf, ':'), s...)
 	}
-	return Source{Kind: SourceGit, URL: s, Ref: p.Branch.Value}
-}
-
-// NormalizeRepo reduces a repository's URL to what tells repositories apart:
-// without scheme, user, .git, trailing slashes, and with the host in lower
-// case. host:path is the same as ssh://host/path.
-func NormalizeRepo(s string) string {
-	_, rest, ok := strings.Cut(s, "://")
-	if !ok {
-		rest = s
-		if host, dir, ok := strings.Cut(s, ":"); ok && !strings.Contains(host, "/") {
-			rest = host + "/" + strings.TrimLeft(dir, "/")
+	sum := sha256.Sum256(buf)
+	var b strings.Builder
+	for _, s := range parts {
+		if s = safeName(s, maxQueuePart, "-"); s != "" {
+			b.WriteString(s)
+			b.WriteByte('-')
 		}
 	}
-	host, dir, ok := strings.Cut(rest, "/")
-	if !ok {
-		host, dir = rest, ""
-	}
-	if i := strings.LastIndexByte(host, '@'); i >= 0 {
-		host = host[i+1:]
-	}
-	dir = strings.TrimRight(dir, "/")
-	dir = strings.TrimRight(strings.TrimSuffix(dir, ".git"), "/")
-	return strings.ToLower(host) + "/" + dir
-}
-
-// artifacts finds for every artifact that a job takes in the invocation that
-// makes it.
-func (b *planner) artifacts() {
-	makers := make(map[string][]*Invocation)
-	index := make(map[*Invocation]int)
-	for _, inv := range b.plan.Invocations {
-		for _, out := range inv.Project.Out {
-			makers[out.File] = append(makers[out.File], inv)
-			if _, ok := index[inv]; !ok {
-				index[inv] = len(index)
-			}
-		}
-	}
-	anc := ancestry{index: index, words: (len(index) + 63) / 64, before: make(map[*Invocation]bitset), done: make(map[*Invocation]bitset)}
-	reported := make(map[Pos]bool)
-	for _, inv := range b.plan.Invocations {
-		for _, name := range inv.Project.In {
-			from, msg, hint := pick(inv, name.Value, makers, &anc)
-			if msg != "" {
-				if hint == "" && len(makers[name.Value]) == 0 {
-					hint = b.meantArtifact(name.Value, makers)
-				}
-				if !reported[name.Pos] {
-					reported[name.Pos] = true
-					b.fail(name.Pos, hint, "%s", msg)
-				}
-				continue
-			}
-			for _, j := range inv.Jobs {
-				j.In = append(j.In, Input{File: name.Value, From: from.Jobs, Pos: name.Pos})
-			}
-		}
-	}
-}
-
-// pick chooses the producer of an artifact: of those that end before the
-// consumer starts, the one that comes after all others.
-func pick(inv *Invocation, name string, makers map[string][]*Invocation, anc *ancestry) (from *Invocation, msg, hint string) {
-	mine := anc.of(inv)
-	var found []*Invocation
-	for _, m := range makers[name] {
-		if mine.has(anc.index[m]) {
-			found = append(found, m)
-		}
-	}
-	for _, m := range found {
-		last := true
-		for _, other := range found {
-			last = last && (other == m || anc.of(m).has(anc.index[other]))
-		}
-		if last {
-			return m, "", ""
-		}
-	}
-	if len(found) > 0 {
-		return nil, fmt.Sprintf("artifact %q has two producers in no order: %q and %q", name, found[0].Key, found[1].Key), "give one of them a before entry with the other, or rename one file"
-	}
-	for _, a := range inv.After {
-		if slices.Contains(makers[name], a.Invocation) {
-			hint = fmt.Sprintf("its producer %q is named under \"after\" of %q; move it to \"before\"", a.Invocation.Project.Name, inv.Project.Name)
-		}
-	}
-	if hint == "" && len(makers[name]) > 0 {
-		hint = fmt.Sprintf("%q makes it; add before: [{name: %s}] to %q", makers[name][0].Project.Name, makers[name][0].Project.Name, inv.Project.Name)
-	}
-	return nil, fmt.Sprintf("artifact %q has no earlier producer", name), hint
-}
-
-func (b *planner) meantArtifact(name string, makers map[string][]*Invocation) string {
-	s := closest(name, slices.Sorted(maps.Keys(makers)))
-	if s == "" {
-		return "a project that this one names under \"before\" must list it under artifacts: out"
-	}
-	return fmt.Sprintf("did you mean %q from %q?", s, makers[s][0].Project.Name)
-}
-
-// ancestry answers which producers end before an invocation starts. Sets are
-// bits, made on demand and kept: 10,000 invocations are a few megabytes.
-type ancestry struct {
-	index        map[*Invocation]int // of the producers
-	words        int
-	before, done map[*Invocation]bitset
-}
-
-type bitset []uint64
-
-func (s bitset) has(i int) bool { return s[i/64]&(1<<(i%64)) != 0 }
-
-func (s bitset) add(t bitset) {
-	for i := range t {
-		s[i] |= t[i]
-	}
-}
-
-// of returns the producers that have ended when the invocation starts.
-func (a *ancestry) of(inv *Invocation) bitset {
-	if s, ok := a.before[inv]; ok {
-		return s
-	}
-	s := make(bitset, a.words)
-	if p := inv.Parent; p != nil {
-		s.add(a.of(p))
-		a.set(s, p)
-	}
-	for _, b := range inv.Before {
-		s.add(a.complete(b))
-	}
-	a.before[inv] = s
-	return s
-}
-
-// complete returns the producers that have ended when the invocation, with
-// its after, is complete.
-func (a *ancestry) complete(inv *Invocation) bitset {
-	if s, ok := a.done[inv]; ok {
-		return s
-	}
-	s := slices.Clone(a.of(inv))
-	a.set(s, inv)
-	for _, e := range inv.After {
-		s.add(a.complete(e.Invocation))
-	}
-	a.done[inv] = s
-	return s
-}
-
-func (a *ancestry) set(s bitset, inv *Invocation) {
-	if i, ok := a.index[inv]; ok {
-		s[i/64] |= 1 << (i % 64)
-	}
+	return b.String() + hex.EncodeToString(sum[:queueHash])
 }

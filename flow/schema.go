@@ -14,7 +14,7 @@ type object = map[string]any
 // It is made from the tables that the parser works with. It is more lenient
 // where a schema cannot say what the parser checks, such as names of projects.
 func Schema() []byte {
-	p := newParser("", nil)
+	p := newParser("", nil).withTables()
 	s := tableSchema(p.top, "projects")
 	s["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	s["title"] = "cromt jobs.yaml"

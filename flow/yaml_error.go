@@ -108,12 +108,17 @@ func (p *parser) syntaxError(data []byte, err error) {
 	if line < 1 {
 		line = 1
 	}
-	text := string(p.lines.line(line))
 	if tab, ok := p.tab(line); ok {
 		p.fail(tab, "a tab cannot be used for indentation", "use spaces")
 		return
 	}
-	col, hint := explainSyntax(text, msg)
+	for n := line; n > 0 && n > line-100; n-- {
+		if bytes.HasPrefix(p.lines.line(n), []byte("<<<<<<< ")) {
+			p.fail(Pos{n, 1}, "a merge conflict is not resolved", "choose one side, and remove the lines of <, = and >")
+			return
+		}
+	}
+	col, hint := explainSyntax(string(p.lines.line(line)), strings.TrimSpace(string(p.lines.line(line-1))), msg)
 	p.fail(Pos{line, col}, "invalid YAML: "+msg, hint)
 }
 
@@ -161,8 +166,9 @@ func (p *parser) unknownAnchor(name string) {
 		fmt.Sprintf("write &%s before the value it stands for, or quote the text if it is not an alias", name))
 }
 
-// explainSyntax finds the likely culprit in the line of a syntax error.
-func explainSyntax(line, msg string) (col int, hint string) {
+// explainSyntax finds the likely culprit in the line of a syntax error, or in
+// the one above it, which is without white space around it.
+func explainSyntax(line, above, msg string) (col int, hint string) {
 	indent := len(line) - len(strings.TrimLeft(line, " "))
 	value := indent
 	if i := strings.Index(line, ": "); i >= 0 {
@@ -174,22 +180,32 @@ func explainSyntax(line, msg string) (col int, hint string) {
 	if value < len(line) {
 		first = line[value]
 	}
+	says := func(s string) bool { return strings.Contains(msg, s) }
 	switch {
-	case first == '*' && strings.Contains(msg, "alphabetic or numeric"):
+	case first == '*' && says("alphabetic or numeric"):
 		return value + 1, fmt.Sprintf("a text that begins with * must be quoted: %q", strings.TrimSpace(line[value:]))
-	case strings.Contains(msg, "cannot start any token") && strings.IndexByte("@`%", first) >= 0:
+	case first != 0 && says("cannot start any token") && strings.IndexByte("@`%", first) >= 0:
 		return value + 1, fmt.Sprintf("a text that begins with %c must be quoted", first)
-	case strings.Contains(msg, "mapping values are not allowed"):
-		if i := strings.LastIndex(line, ":"); i >= 0 && i+1 > value {
-			return i + 1, `quote a text that contains ": ", and check the indentation`
+	case says("unknown escape"):
+		return max(indent, strings.IndexByte(line, '\\')) + 1, `write \\ for a backslash, or use single quotes`
+	case above == "-" && !strings.HasPrefix(line[indent:], "-"):
+		return indent + 1, `indent the keys of an entry deeper than its "-"`
+	case says("mapping values are not allowed"):
+		if i := strings.LastIndex(line, ":"); i > value && value > indent {
+			return i + 1, `quote a text that contains ": "`
+		}
+		if above != "" && !strings.Contains(above, ": ") && !strings.HasSuffix(above, ":") {
+			return indent + 1, "the line above needs a colon, and a space after it"
 		}
 		return indent + 1, "check the indentation: the keys of one map stand below each other"
-	case strings.Contains(msg, "did not find expected key"), strings.Contains(msg, "did not find expected '-'"):
-		return indent + 1, "check the indentation: the keys of one map, and the dashes of one list, stand below each other"
-	case strings.Contains(msg, "did not find expected ',' or"), strings.Contains(msg, "did not find expected node content"):
+	case says("did not find expected key"), says("did not find expected '-'"):
+		return indent + 1, "check the quotes, and the indentation: the keys of one map, and the dashes of one list, stand below each other"
+	case says("did not find expected ',' or"), says("did not find expected node content"):
 		return max(indent, strings.LastIndexAny(line, "[{")) + 1, "a bracket or brace is not closed, or a comma is missing"
-	case strings.Contains(msg, "found unexpected end of stream"):
+	case says("found unexpected end of stream"):
 		return max(indent, strings.LastIndexAny(line, `"'`)) + 1, "a quote is not closed"
+	case says("incompatible YAML document"):
+		return 1, "remove the line that begins with %YAML"
 	}
 	return indent + 1, ""
 }

@@ -248,7 +248,7 @@ func (s *session) connect() error {
 // unserved are the names of localhost that jobs are for, when nothing listens there.
 func (s *session) unserved() []string {
 	names := slices.DeleteFunc(s.urls(), func(u string) bool {
-		return hosts.Key(u) != flow.LocalHost && hosts.Key(u) != "http://localhost:4000"
+		return hosts.Key(u) != flow.DefaultHostURL && hosts.Key(u) != "http://localhost:4000"
 	})
 	if len(names) > 0 && listens("127.0.0.1:4000") {
 		return nil

@@ -12,15 +12,18 @@ const module = "github.com/cromt/cromt/"
 // allowed says which packages of the module, and which of other modules, each
 // package may import. Arrows point at the domain.
 var allowed = map[string][]string{
-	"flow":              {"gopkg.in/yaml.v3", "github.com/robfig/cron/v3"},
-	"flow/flowtest":     {"flow"},
-	"sparky":            {"flow"},
-	"sparky/sparkytest": {"flow", "sparky"},
-	"sparky/tomtit":     {"flow", "sparky"},
-	"sparky/agent":      {"flow", "sparky", "sparky/tomtit", "modernc.org/sqlite", "modernc.org/sqlite/lib"},
-	"cmd/cromt/console": {"flow", "github.com/vbauerster/mpb/v8", "github.com/vbauerster/mpb/v8/decor", "golang.org/x/term"},
+	"flow":                 {"gopkg.in/yaml.v3", "github.com/robfig/cron/v3"},
+	"flow/flowtest":        {"flow"},
+	"sparky":               {"flow"},
+	"sparky/sparkytest":    {"flow", "sparky"},
+	"sparky/tomtit":        {"flow", "sparky"},
+	"sparky/agent":         {"flow", "sparky", "sparky/tomtit", "modernc.org/sqlite", "modernc.org/sqlite/lib"},
+	"cmd/cromt/console":    {"flow", "golang.org/x/term"},
+	"cmd/cromt/completion": {},
+	"cmd/cromt/gitrepo":    {},
+	"cmd/cromt/hosts":      {"flow", "sparky"},
 	"cmd/cromt": {
-		"flow", "sparky", "sparky/agent", "sparky/tomtit", "cmd/cromt/console",
+		"flow", "sparky", "sparky/agent", "sparky/tomtit", "cmd/cromt/completion", "cmd/cromt/console", "cmd/cromt/gitrepo", "cmd/cromt/hosts",
 		"github.com/alecthomas/kong",
 	},
 }

@@ -100,7 +100,7 @@ func (e *execution) clone(ctx context.Context, src *sparky.SpecSource) error {
 	if err != nil {
 		return err
 	}
-	if err := e.git(ctx, e.root, "checkout", "--quiet", "--detach", "--end-of-options", target); err != nil {
+	if err := e.git(ctx, e.root, "checkout", "--quiet", "--detach", target); err != nil {
 		return err
 	}
 	head, err := os.ReadFile(filepath.Join(e.root, ".git", "HEAD"))

@@ -1,26 +1,41 @@
 // Package tomtit runs Tomtit scenarios: with the host's own tom where it has
-// one, else with a built-in runner for what most projects use.
+// one, else with a built-in runner that needs no Raku.
 //
-// The built-in runner knows two kinds of scenarios. .tom/NAME.bash is run by
-// bash as it is. .tom/NAME.raku is read in a subset of Raku:
+// # What the built-in runner runs
 //
-//	# comments, #`( … ), =begin … =end, use v6;
-//	task-run "dir";            task-run "dir", %( key => value, … );
-//	task-run "dir@tasks/inner";
-//	bash "command";            bash "command", %( cwd => …, envvars => %( … ), description => … );
-//	directory "dir";           say value, …;
-//	my $x = value;             my %h = value;   my @l = value;
+// .tom/NAME.bash, which only it knows, is run by bash in the checkout's folder
+// and prints as it likes. .tom/NAME.raku may have, after an optional #!raku:
 //
-// A value is a string ('…', or "…" with $x, %*ENV<NAME>, config<a>, tags()<a>
-// and {value} in it), a number, True or False, %( … ), { … }, ( … ), [ … ],
-// $x, %*ENV<NAME>, config<a><b>, config()<a>, tags()<a>, values joined by ~,
-// and a // b. Pairs are key => value, :key(value), :key<word>, :key, :!key.
-// .tom/env/config.raku and .tom/env/config.NAME.raku hold one value.
+//	# comment, =begin x … =end x    use v6; use Sparrow6::DSL;
+//	task-run "dir", %( k => v )     Sparrow task of a folder; "dir@inner" too
+//	bash "…", %( … )                with cwd, envvars, description, debug
+//	directory "x"                   makes it
+//	say …, …                        as Raku prints values
+//	my $x = …;  my @l = …;          also my %h = …, and = task-run … for its state
+//	'…' "…$x…{…}…"                  strings, with $x, $x<k>, %*ENV<N>, {expression}
+//	1 0x10 1.5 1e3 True False Nil   <a b>  (1, 2)  [1, 2]
+//	%( k => v, :k<v>, :!k, :$x )    { … } as well, nested, |%h
+//	%*ENV<N>  config<k>  config()<a><b>  tags()<k>  $l[0]
+//	a ~ b   a // b   a || b   a ?? b !! c
 //
-// A task is a directory with task.bash, task.py, task.pl or task.rb, and may
-// have config.yaml, common.bash and hook.bash. Everything else is refused
-// before the first task runs, by file, line and construct: such a project
-// needs Raku and Tomtit on the host. Of tasks that is task.raku, task.check,
-// task.php, task.ps1, task.go, hooks in other languages than Bash, and plugins
-// other than bash and directory.
+// Settings for config are read from .tom/env/config.raku or, with --env=X,
+// config.X.raku: one hash of the same kind. As in Raku, text of the environment
+// that looks like a number is one in a task's config: 007 there is 7.
+//
+// A task's folder has task.pl, task.bash, task.rb or task.py, the first of
+// them counts, and may have a hook of the same kinds, common.bash, config.yaml
+// with defaults, and tasks/NAME for the hook's run_task. Helpers: config,
+// task_var, set_stdout, run_task, ignore_error, update_state and the folders
+// root_dir, task_dir, cache_root_dir, cache_dir.
+//
+// # What it refuses
+//
+// Everything else, before the first task: other statements, methods, blocks,
+// heredocs, plugins of the Sparrow repository, task.check, tasks in Raku, Go,
+// PowerShell and PHP, dependencies (cpanfile, Gemfile, requirements.txt,
+// rakufile), folders outside of the checkout. The error names file, line,
+// column and construct, and says that Raku and Tomtit are needed on the host.
+//
+// Values of the environment and of the configuration never become part of a
+// shell's program: tasks read them from files.
 package tomtit

@@ -2,21 +2,40 @@ package tomtit
 
 import "time"
 
-// The limits of the runner, each with its reason.
+// The limits of this package, each with its reason.
 const (
+	// MaxScenario of a scenario, configuration or task file, in bytes: they are
+	// written by hand, and are read into memory.
+	MaxScenario = 1 << 20
+	// MaxNesting of brackets in a scenario: the parser recurses.
+	MaxNesting = 64
+	// MaxValues is how many bytes all the values of a scenario may hold
+	// together: it bounds "my $b = $a ~ $a" repeated.
+	MaxValues = 64 << 20
+	// MaxLine of a task's output, in bytes: a longer one is cut in pieces, so
+	// that a task without newlines is not kept in memory.
+	MaxLine = 64 << 10
+	// MaxStderr of one task, in bytes: it is printed after the task has ended,
+	// so it is kept in memory until then, the oldest dropped.
+	MaxStderr = 4 << 20
+	// MaxState of what a task leaves in its state or asks for in a hook, in
+	// bytes: it is read into memory.
+	MaxState = 16 << 20
+	// MaxTaskDepth of hooks that run tasks that have hooks: a task that runs
+	// itself would not end.
+	MaxTaskDepth = 32
+
 	// DefaultGrace is the time between TERM and KILL.
 	DefaultGrace = 10 * time.Second
-	// DrainTime is how long the output of a process that has exited is waited
-	// for, when another process holds it open.
-	DrainTime = 500 * time.Millisecond
-	// MaxLine is the longest line printed as one, in bytes: it bounds memory
-	// against output without line ends.
-	MaxLine = 64 << 10
-	// MaxStderr is how much of a task's stderr is kept until its stdout has
-	// ended, as tom prints it after.
-	MaxStderr = 1 << 20
-	// MaxScenario is the largest scenario or hook list, in bytes.
-	MaxScenario = 1 << 20
-	// MaxNesting of values and of tasks run by hooks: it bounds recursion.
-	MaxNesting = 50
+	// drainTime is how long output that is still in a pipe is read after every
+	// process is gone: what holds the pipe then has escaped.
+	drainTime = 500 * time.Millisecond
+	// sweepTime bounds the search for processes that outlive a KILL: those
+	// left sleep in the kernel, and waiting longer does not end them.
+	sweepTime = 5 * time.Second
+	// sweepPause between two looks at /proc while processes are ending.
+	sweepPause = 20 * time.Millisecond
+	// maxProbes is how many process ids are looked at one by one; reading all
+	// of /proc is cheaper when more of them were given out.
+	maxProbes = 256
 )

@@ -1,109 +1,153 @@
 package tomtit
 
 import (
-	"bytes"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
 
-// lineWriter prints a task's output as tom does: line by line, with the time,
-// ended by \n, \r or both alike, bytes that are not UTF-8 made visible.
-type lineWriter struct {
-	w      io.Writer
-	prefix func() string
-	line   []byte
-	out    []byte
+// printer prints as tom does: headers, and lines of tasks with the time.
+type printer struct {
+	out   io.Writer
+	color bool
+	times bool
+	quiet bool
 }
 
-func (l *lineWriter) Write(p []byte) (int, error) {
-	n := len(p)
-	for len(p) > 0 {
-		i := bytes.IndexAny(p, "\n\r")
-		if i < 0 {
-			l.line = append(l.line, p...)
-			for len(l.line) >= MaxLine {
-				rest := append([]byte(nil), l.line[MaxLine:]...)
-				l.line = l.line[:MaxLine]
-				l.end()
-				l.line = rest
-			}
-			break
-		}
-		l.line = append(l.line, p[:i]...)
-		l.end()
-		p = p[i+1:]
-	}
-	return n, l.send()
-}
-
-func (l *lineWriter) end() {
-	l.out = append(l.out, l.prefix()...)
-	for s := l.line; len(s) > 0; {
-		r, n := utf8.DecodeRune(s)
-		if r == utf8.RuneError && n == 1 {
-			l.out = append(l.out, "\U0010FFFD"...)
-			l.out = fmt.Appendf(l.out, "x%02X", s[0])
-		} else {
-			l.out = append(l.out, s[:n]...)
-		}
-		s = s[n:]
-	}
-	l.out = append(l.out, '\n')
-	l.line = l.line[:0]
-}
-
-func (l *lineWriter) send() error {
-	if len(l.out) == 0 {
-		return nil
-	}
-	_, err := l.w.Write(l.out)
-	l.out = l.out[:0]
+// say prints text as it is, and a newline.
+func (p *printer) say(text string) error {
+	_, err := io.WriteString(p.out, text+"\n")
 	return err
 }
 
-// close prints a last line without an end.
-func (l *lineWriter) close() {
-	if len(l.line) > 0 {
-		l.end()
-	}
-	_ = l.send()
-}
-
-// capped keeps the first bytes that are written to it.
-type capped struct {
-	bytes.Buffer
-	cut bool
-}
-
-func (c *capped) Write(p []byte) (int, error) {
-	if room := MaxStderr - c.Len(); room < len(p) {
-		c.cut = true
-		c.Buffer.Write(p[:max(0, room)])
-	} else {
-		c.Buffer.Write(p)
-	}
-	return len(p), nil
-}
-
-func (o options) stamp() string {
+// header prints [text].
+func (p *printer) header(text string) error {
 	switch {
-	case !o.stamps:
-		return ""
-	case o.color:
-		return "\x1b[35m" + time.Now().Format("15:04:05") + "\x1b[0m :: "
+	case p.quiet:
+		return nil
+	case p.color:
+		return p.say("\x1b[1;36m[" + text + "]\x1b[0m")
 	}
-	return time.Now().Format("15:04:05") + " :: "
+	return p.say("[" + text + "]")
 }
 
-// header prints [text] unless tom is quiet.
-func (o options) header(w io.Writer, text string) {
-	switch {
-	case o.quiet:
-	case o.color:
-		fmt.Fprintf(w, "\x1b[1;36m[%s]\x1b[0m\n", text)
-	default:
-		fmt.Fprintf(w, "[%s]\n", text)
+// line prints a line of a task with the time of the host.
+func (p *printer) line(text string) error {
+	if !p.times {
+		return p.say(text)
 	}
+	now := time.Now().Format(time.TimeOnly)
+	if p.color {
+		now = "\x1b[35m" + now + "\x1b[0m"
+	}
+	return p.say(now + " :: " + text)
+}
+
+// lines is a writer that prints what it gets line by line. Lines end at \n
+// and at \r, so that \r\n gives an empty line more, as tom does it. Bytes that
+// are not UTF-8 are shown as U+10FFFD, x and two digits.
+type lines struct {
+	print func(line string) error
+	rest  []byte
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	for i := 0; i < len(b); {
+		end := i
+		for end < len(b) && b[end] != '\n' && b[end] != '\r' {
+			end++
+		}
+		l.rest = append(l.rest, b[i:end]...)
+		for len(l.rest) > MaxLine {
+			if err := l.flush(runeBoundary(l.rest, MaxLine)); err != nil {
+				return 0, err
+			}
+		}
+		if end < len(b) {
+			if err := l.flush(len(l.rest)); err != nil {
+				return 0, err
+			}
+		}
+		i = end + 1
+	}
+	return len(b), nil
+}
+
+// flush prints the first n bytes of the rest as a line.
+func (l *lines) flush(n int) error {
+	err := l.print(readable(l.rest[:n]))
+	l.rest = append(l.rest[:0], l.rest[n:]...)
+	return err
+}
+
+// Close prints a last line that has no newline.
+func (l *lines) Close() error {
+	if len(l.rest) == 0 {
+		return nil
+	}
+	return l.flush(len(l.rest))
+}
+
+// runeBoundary returns the last place up to n where b may be cut.
+func runeBoundary(b []byte, n int) int {
+	for i := n; i > n-utf8.UTFMax && i > 0; i-- {
+		if utf8.RuneStart(b[i]) {
+			return i
+		}
+	}
+	return n
+}
+
+func readable(b []byte) string {
+	if utf8.Valid(b) {
+		return string(b)
+	}
+	var s strings.Builder
+	for len(b) > 0 {
+		r, n := utf8.DecodeRune(b)
+		if r == utf8.RuneError && n == 1 {
+			fmt.Fprintf(&s, "\U0010FFFDx%02X", b[0])
+		} else {
+			s.Write(b[:n])
+		}
+		b = b[n:]
+	}
+	return s.String()
+}
+
+// tail is a writer that keeps the last MaxStderr bytes.
+type tail struct {
+	buf     []byte
+	dropped int64
+}
+
+func (t *tail) Write(b []byte) (int, error) {
+	t.buf = append(t.buf, b...)
+	if over := len(t.buf) - MaxStderr; over > MaxStderr/2 {
+		t.dropped += int64(over)
+		t.buf = append(t.buf[:0], t.buf[over:]...)
+	}
+	return len(b), nil
+}
+
+// printTo prints what was kept under a header, if there is something.
+func (t *tail) printTo(p *printer, header string) error {
+	if len(t.buf) == 0 {
+		return nil
+	}
+	if err := p.header(header); err != nil {
+		return err
+	}
+	if t.dropped > 0 {
+		if err := p.line(fmt.Sprintf("(%d bytes before this were dropped)", t.dropped)); err != nil {
+			return err
+		}
+	}
+	l := &lines{print: p.line}
+	if _, err := l.Write(t.buf); err != nil {
+		return err
+	}
+	return l.Close()
 }

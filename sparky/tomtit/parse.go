@@ -2,413 +2,378 @@ package tomtit
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
+	"sort"
 	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"github.com/cromt/cromt/flow"
 )
 
-// program is a scenario as it was read.
-type program struct {
-	file  string // below the project folder
-	stmts []stmt
+// parser reads the supported part of Raku. The first thing that is outside of
+// it is kept in err, and everything returns from there.
+type parser struct {
+	file  string
+	src   string
+	off   int
+	depth int
+	vars  map[string]bool // declared so far, with sigils
+	err   *flow.Error
+	lines []int // offsets at which lines begin
 }
 
-// stmt is one statement: a call of name with its arguments, or "my" with the
-// variable's name.
-type stmt struct {
-	name      string
-	variable  string
-	args      []expr
-	line, col int
+func newParser(file, src string) *parser {
+	p := &parser{file: file, src: strings.TrimPrefix(src, "\ufeff"), vars: make(map[string]bool), lines: []int{0}}
+	for i := range len(p.src) {
+		if p.src[i] == '\n' {
+			p.lines = append(p.lines, i+1)
+		}
+	}
+	p.checkText()
+	return p
 }
 
-// expr is a value before it is known.
-type expr struct {
-	kind  exprKind
-	text  string  // literal text, variable or environment name
-	items []expr  // of lists, joins, alternatives; keys and values of hashes in turn
-	num   numeric // of numbers
-	flag  bool
-}
-
-type exprKind int
-
-const (
-	exprText exprKind = iota
-	exprNum
-	exprBool
-	exprVar
-	exprEnv
-	exprConfig // items: the keys
-	exprTags
-	exprHash
-	exprList
-	exprJoin // strings put together
-	exprOr   // the first that is defined
-)
-
-func (r *Runner) parse(path string) (*program, error) {
-	st, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	name, err := filepath.Rel(r.Dir, path)
-	if err != nil {
-		name = path
-	}
-	if st.Size() > MaxScenario {
-		return nil, fmt.Errorf("%s: larger than %d bytes", name, MaxScenario)
-	}
-	src, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	return parseScenario(name, string(src))
-}
-
-// parseScenario reads a scenario. The error is an *Unsupported.
-func parseScenario(file, src string) (prog *program, err error) {
-	p := &scanner{file: file, src: src}
-	defer p.recover(&err)
-	prog = &program{file: file}
-	vars := map[string]bool{}
-	for p.space(); p.at < len(p.src); p.space() {
+// parseScenario parses the text of a scenario. The error is a *flow.Error.
+func parseScenario(file, src string) (*scenario, error) {
+	p := newParser(file, src)
+	sc := &scenario{file: file}
+	for p.space(); p.err == nil && p.off < len(p.src); p.space() {
 		if p.take(";") {
 			continue
 		}
-		s := p.statement(vars)
-		if s.name != "use" {
-			prog.stmts = append(prog.stmts, s)
+		s, keep := p.statement()
+		if keep {
+			sc.stmts = append(sc.stmts, s)
 		}
-		if p.space(); p.at < len(p.src) && !p.take(";") {
-			p.refuse(p.at)
-		}
+		p.endStatement()
 	}
-	return prog, nil
+	if p.err != nil {
+		return nil, p.err
+	}
+	return sc, nil
 }
 
-// parseValue reads a file that holds one value.
-func parseValue(file, src string) (e expr, err error) {
-	p := &scanner{file: file, src: src}
-	defer p.recover(&err)
+// parseConfig parses a configuration file, which is one hash.
+func parseConfig(file, src string) (*expr, error) {
+	p := newParser(file, src)
+	e := p.hash("")
+	p.endStatement()
 	p.space()
-	e = p.value(map[string]bool{})
-	p.space()
-	p.take(";")
-	if p.space(); p.at < len(p.src) {
-		p.refuse(p.at)
+	if p.err == nil && p.off < len(p.src) {
+		p.unsupported()
+	}
+	if p.err != nil {
+		return nil, p.err
 	}
 	return e, nil
 }
 
-type scanner struct {
-	file, src string
-	at        int
-	depth     int
-}
-
-func (p *scanner) recover(err *error) {
-	switch e := recover().(type) {
-	case nil:
-	case *Unsupported:
-		*err = e
-	default:
-		panic(e)
+func (p *parser) checkText() {
+	if !utf8.ValidString(p.src) {
+		p.fail("text is not valid UTF-8", "save the file as UTF-8")
+	}
+	if i := strings.IndexByte(p.src, 0); i >= 0 {
+		p.off = i
+		p.fail("a zero byte", "remove it")
 	}
 }
 
-func (p *scanner) place(at int) (line, col int) {
-	before := p.src[:at]
-	return strings.Count(before, "\n") + 1, at - strings.LastIndexByte(before, '\n')
+// at returns the place of an offset.
+func (p *parser) at(off int) flow.Pos {
+	line := sort.SearchInts(p.lines, off+1)
+	return flow.Pos{Line: line, Col: off - p.lines[line-1] + 1}
 }
 
-// refuse ends the parse at a place, naming what is there.
-func (p *scanner) refuse(at int) {
-	what := p.src[at:]
-	if i := strings.IndexByte(what, '\n'); i >= 0 {
-		what = what[:i]
+func (p *parser) fail(msg, hint string) {
+	if p.err == nil {
+		p.err = &flow.Error{File: p.file, Pos: p.at(p.off), Msg: msg, Hint: hint}
 	}
-	if what = strings.TrimSpace(what); len(what) > 60 {
-		what = strings.ToValidUTF8(what[:60], "") + "…"
-	}
-	if what == "" {
-		what = "this"
-	}
-	p.refuseAs(at, fmt.Sprintf("%q", what))
 }
 
-func (p *scanner) refuseAs(at int, what string) {
-	line, col := p.place(at)
-	panic(&Unsupported{File: p.file, Line: line, Col: col, What: what})
+// unsupported refuses what is at the current place, quoting it.
+func (p *parser) unsupported() { p.refuse(p.construct()) }
+
+func (p *parser) refuse(construct string) {
+	if construct == "" {
+		p.fail("scenario ends too early", "close what is open before")
+		return
+	}
+	p.fail(fmt.Sprintf("%q is not supported by the built-in runner", construct), needsHost)
 }
 
-// space skips white space, comments and documentation.
-func (p *scanner) space() {
-	for p.at < len(p.src) {
-		rest := p.src[p.at:]
-		r, n := utf8.DecodeRuneInString(rest)
+// construct returns the word, number or run of signs at the current place.
+func (p *parser) construct() string {
+	rest := p.src[p.off:]
+	if n := identLen(rest); n > 0 {
+		return rest[:min(n, 40)]
+	}
+	for i, r := range rest {
+		if i > 0 && (r <= ' ' || isWord(r) || i >= 8 || strings.ContainsRune("\"'()[]{};,", r)) {
+			return rest[:i]
+		}
+	}
+	return rest
+}
+
+func isWord(r rune) bool {
+	return r == '_' || r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' || r >= utf8.RuneSelf
+}
+
+func isAlpha(c byte) bool {
+	return c == '_' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+// identLen returns the length of the identifier that s begins with: letters,
+// digits, and single - or ' before a letter.
+func identLen(s string) int {
+	n := 0
+	for n < len(s) {
+		c := s[n]
 		switch {
-		case unicode.IsSpace(r):
-			p.at += n
-		case strings.HasPrefix(rest, "#`("):
-			end := strings.Index(rest, ")")
-			if end < 0 {
-				p.refuseAs(p.at, "a comment that does not end")
-			}
-			p.at += end + 1
-		case r == '#':
-			p.line()
-		case r == '=' && (p.at == 0 || p.src[p.at-1] == '\n') && strings.HasPrefix(rest, "=begin"):
-			end := strings.Index(rest, "\n=end")
-			if end < 0 {
-				p.at = len(p.src)
-				return
-			}
-			p.at += end + 1
-			p.line()
+		case isAlpha(c), n > 0 && isDigit(c):
+		case n > 0 && (c == '-' || c == '\'') && n+1 < len(s) && isAlpha(s[n+1]):
+		default:
+			return n
+		}
+		n++
+	}
+	return n
+}
+
+func (p *parser) peek() byte {
+	if p.off < len(p.src) {
+		return p.src[p.off]
+	}
+	return 0
+}
+
+func (p *parser) has(s string) bool { return strings.HasPrefix(p.src[p.off:], s) }
+
+func (p *parser) take(s string) bool {
+	if p.err != nil || !p.has(s) {
+		return false
+	}
+	p.off += len(s)
+	return true
+}
+
+func (p *parser) ident() string {
+	n := identLen(p.src[p.off:])
+	p.off += n
+	return p.src[p.off-n : p.off]
+}
+
+// expect takes s after white space, or refuses what is there.
+func (p *parser) expect(s string) {
+	p.space()
+	if !p.take(s) {
+		p.unsupported()
+	}
+}
+
+// space skips white space, comments and pod.
+func (p *parser) space() {
+	for p.err == nil && p.off < len(p.src) {
+		switch c := p.src[p.off]; {
+		case c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '\f':
+			p.off++
+		case c == '#' && p.bracketComment():
+			p.refuse(p.src[p.off : p.off+3])
+		case c == '#':
+			p.skipLine()
+		case c == '=' && (p.off == 0 || p.src[p.off-1] == '\n') && p.off+1 < len(p.src) && isAlpha(p.src[p.off+1]):
+			p.pod()
 		default:
 			return
 		}
 	}
 }
 
-func (p *scanner) line() {
-	if i := strings.IndexByte(p.src[p.at:], '\n'); i >= 0 {
-		p.at += i
+// bracketComment reports whether a comment with brackets, like #`(…), begins here.
+func (p *parser) bracketComment() bool {
+	rest := p.src[p.off:]
+	return len(rest) > 2 && strings.IndexByte("`|=", rest[1]) >= 0 && strings.IndexByte("([{<", rest[2]) >= 0
+}
+
+func (p *parser) skipLine() {
+	if i := strings.IndexByte(p.src[p.off:], '\n'); i >= 0 {
+		p.off += i + 1
 	} else {
-		p.at = len(p.src)
+		p.off = len(p.src)
 	}
 }
 
-func (p *scanner) take(s string) bool {
-	if strings.HasPrefix(p.src[p.at:], s) {
-		p.at += len(s)
+// pod skips =begin NAME … =end NAME.
+func (p *parser) pod() {
+	line, _, _ := strings.Cut(p.src[p.off:], "\n")
+	words := strings.Fields(line)
+	if len(words) < 2 || words[0] != "=begin" {
+		p.refuse(words[0])
+		return
+	}
+	start := p.off
+	for p.off < len(p.src) {
+		p.skipLine()
+		line, _, _ := strings.Cut(p.src[p.off:], "\n")
+		if end := strings.Fields(line); len(end) == 2 && end[0] == "=end" && end[1] == words[1] {
+			p.skipLine()
+			return
+		}
+	}
+	p.off = start
+	p.fail("=begin "+words[1]+" has no =end "+words[1], "")
+}
+
+func (p *parser) endStatement() {
+	p.space()
+	if p.err == nil && p.off < len(p.src) && !p.take(";") {
+		p.unsupported()
+	}
+}
+
+// statement parses one statement; keep is false for those without effect.
+func (p *parser) statement() (s stmt, keep bool) {
+	start := p.off
+	s.pos = p.at(start)
+	switch word := p.ident(); word {
+	case "use":
+		p.use()
+		return s, false
+	case "my":
+		p.declare(&s)
+		return s, true
+	case callTask, callBash, callDirectory, callSay, "directory-create":
+		if strings.HasPrefix(word, callDirectory) {
+			word = callDirectory
+		}
+		s.call = word
+		s.args = p.args(word)
+		p.checkCall(start, &s)
+		return s, true
+	}
+	p.off = start
+	p.unsupported()
+	return s, false
+}
+
+// use accepts what changes nothing here.
+func (p *parser) use() {
+	p.space()
+	start := p.off
+	for p.off < len(p.src) && p.src[p.off] != ';' && p.src[p.off] > ' ' {
+		p.off++
+	}
+	switch name := p.src[start:p.off]; {
+	case name == "v6" || strings.HasPrefix(name, "v6."):
+	case name == "Sparrow6::DSL" || name == "strict":
+	default:
+		p.off = start
+		p.refuse("use " + name)
+	}
+}
+
+// declare parses what follows "my".
+func (p *parser) declare(s *stmt) {
+	p.space()
+	start := p.off
+	sigil := p.peek()
+	if sigil != '$' && sigil != '@' && sigil != '%' {
+		p.unsupported()
+		return
+	}
+	p.off++
+	if name := p.ident(); name == "" {
+		p.off = start
+		p.unsupported()
+		return
+	}
+	s.name = p.src[start:p.off]
+	p.expect("=")
+	if p.has("=") || p.has(">") {
+		p.unsupported()
+	}
+	p.space()
+	if word := p.src[p.off:][:identLen(p.src[p.off:])]; word == callTask && sigil != '@' {
+		at := p.off
+		p.off += len(word)
+		s.call, s.args = word, p.args(word)
+		p.checkCall(at, s)
+	} else {
+		s.args = []*expr{p.assigned(sigil)}
+	}
+	p.vars[s.name] = true
+}
+
+// assigned parses the right side of an assignment.
+func (p *parser) assigned(sigil byte) *expr {
+	switch sigil {
+	case '%':
+		return p.hash("")
+	case '@':
+		items, comma := p.items("")
+		return arrayOf(p.at(p.off), items, comma)
+	}
+	return p.expression()
+}
+
+// args parses the arguments of a call, with or without parentheses.
+func (p *parser) args(name string) []*expr {
+	if p.take("(") {
+		items, _ := p.items(")")
+		p.expect(")")
+		return items
+	}
+	if c := p.peek(); c > ' ' && c != '#' && c != ';' && p.off < len(p.src) {
+		p.off -= len(name)
+		end := p.off + len(name)
+		for end < len(p.src) && p.src[end] > ' ' && p.src[end] != ';' && end-p.off < 40 {
+			end++
+		}
+		p.refuse(strings.ToValidUTF8(p.src[p.off:end], ""))
+		return nil
+	}
+	items, _ := p.items("")
+	return items
+}
+
+// checkCall refuses the forms of a call that have another meaning in Raku or
+// Sparrow; its arguments are args.
+func (p *parser) checkCall(start int, s *stmt) {
+	if p.err != nil {
+		return
+	}
+	end := p.off
+	p.off = start
+	for _, a := range s.args {
+		if a.op == opPair {
+			p.refuse(s.call + " with named arguments")
+		}
+	}
+	switch n := len(s.args); {
+	case s.call == callSay:
+	case n == 0:
+		p.refuse(s.call + " without arguments")
+	case s.call == callDirectory && n > 1:
+		p.refuse("directory with options")
+	case s.call == callTask && n == 2 && !mayBeHash(s.args[1]) || s.call == callTask && n > 2:
+		p.refuse(`task-run with a plugin`)
+	case s.call == callBash && n == 2 && !mayBeHash(s.args[1]):
+		p.refuse("bash with a user")
+	case n > 2:
+		p.refuse(s.call + " with more than two arguments")
+	}
+	p.off = end
+}
+
+// mayBeHash reports whether e can be a hash of parameters; what it is in the
+// end is looked at when it has its value.
+func mayBeHash(e *expr) bool {
+	switch e.op {
+	case opHash, opConfig, opTags, opKey, opDefined, opOr, opIf, opIndex:
 		return true
+	case opVar:
+		return e.text[0] != '@'
 	}
 	return false
-}
-
-func (p *scanner) peek() byte {
-	if p.at < len(p.src) {
-		return p.src[p.at]
-	}
-	return 0
-}
-
-func isWord(c byte) bool {
-	return c == '_' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
-}
-
-// word takes an identifier, which in Raku may have - and ' between letters.
-func (p *scanner) word() string {
-	start := p.at
-	for p.at < len(p.src) {
-		c := p.src[p.at]
-		inner := c == '-' && p.at > start && p.at+1 < len(p.src) && isWord(p.src[p.at+1]) && (p.src[p.at+1] < '0' || p.src[p.at+1] > '9')
-		if !isWord(c) && !inner {
-			break
-		}
-		p.at++
-	}
-	return p.src[start:p.at]
-}
-
-// statement reads one statement, without its end.
-func (p *scanner) statement(vars map[string]bool) stmt {
-	start := p.at
-	s := stmt{}
-	s.line, s.col = p.place(start)
-	s.name = p.word()
-	switch s.name {
-	case "use":
-		p.space()
-		if w := p.word(); w != "v6" {
-			p.refuse(start)
-		}
-		for p.peek() == '.' || isWord(p.peek()) {
-			p.at++
-		}
-		return s
-	case "my":
-		p.space()
-		if !strings.ContainsRune("$%@", rune(p.peek())) || p.peek() == 0 {
-			p.refuse(start)
-		}
-		sigil := p.src[p.at : p.at+1]
-		p.at++
-		s.variable = sigil + p.word()
-		p.space()
-		if len(s.variable) < 2 || !p.take("=") || p.peek() == '=' {
-			p.refuse(start)
-		}
-		p.space()
-		s.args = []expr{p.value(vars)}
-		vars[s.variable] = true
-		return s
-	case "task-run", "bash", "directory", "say":
-	default:
-		p.refuse(start)
-	}
-	p.space()
-	if p.peek() == '(' { // a call with its arguments in parentheses
-		p.at++
-		s.args = p.list(vars, ")")
-	} else {
-		s.args = p.arguments(vars)
-	}
-	p.arity(s, start)
-	return s
-}
-
-func (p *scanner) arity(s stmt, start int) {
-	switch s.name {
-	case "say":
-		return
-	case "directory":
-		if len(s.args) != 1 {
-			p.refuse(start)
-		}
-	default:
-		if len(s.args) < 1 || len(s.args) > 2 || len(s.args) == 2 && s.args[1].kind != exprHash && s.args[1].kind != exprVar {
-			p.refuse(start) // a plugin by its title, or positional parameters
-		}
-	}
-}
-
-// arguments reads values up to the end of the statement. Pairs without
-// %( ) around them make one hash.
-func (p *scanner) arguments(vars map[string]bool) []expr {
-	var list, pairs []expr
-	for {
-		p.space()
-		if p.at >= len(p.src) || p.peek() == ';' {
-			break
-		}
-		if k, v, ok := p.pair(vars); ok {
-			pairs = append(pairs, k, v)
-		} else {
-			list = append(list, p.value(vars))
-		}
-		p.space()
-		if !p.take(",") {
-			break
-		}
-	}
-	if len(pairs) > 0 {
-		list = append(list, expr{kind: exprHash, items: pairs})
-	}
-	return list
-}
-
-// list reads values up to a closing bracket.
-func (p *scanner) list(vars map[string]bool, end string) []expr {
-	var list, pairs []expr
-	for {
-		p.space()
-		if p.take(end) {
-			break
-		}
-		if k, v, ok := p.pair(vars); ok {
-			pairs = append(pairs, k, v)
-		} else {
-			list = append(list, p.value(vars))
-		}
-		p.space()
-		if !p.take(",") {
-			if p.take(end) {
-				break
-			}
-			p.refuse(p.at)
-		}
-	}
-	if len(pairs) > 0 {
-		list = append(list, expr{kind: exprHash, items: pairs})
-	}
-	return list
-}
-
-// hash reads pairs up to a closing bracket.
-func (p *scanner) hash(vars map[string]bool, end string) expr {
-	e := expr{kind: exprHash}
-	for {
-		p.space()
-		if p.take(end) {
-			return e
-		}
-		at := p.at
-		k, v, ok := p.pair(vars)
-		if !ok {
-			p.refuse(at)
-		}
-		e.items = append(e.items, k, v)
-		p.space()
-		if !p.take(",") && p.peek() != end[0] {
-			p.refuse(p.at)
-		}
-	}
-}
-
-// pair reads key => value or one of the colon forms, if that is what comes.
-func (p *scanner) pair(vars map[string]bool) (key, value expr, ok bool) {
-	start := p.at
-	if p.peek() == ':' {
-		p.at++
-		no := p.take("!")
-		name := p.word()
-		if name == "" {
-			p.refuse(start)
-		}
-		key = expr{text: name}
-		switch {
-		case no:
-			return key, expr{kind: exprBool}, true
-		case p.take("("):
-			p.space()
-			value = p.value(vars)
-			p.space()
-			if !p.take(")") {
-				p.refuse(start)
-			}
-			return key, value, true
-		case p.peek() == '<':
-			return key, p.words(), true
-		}
-		return key, expr{kind: exprBool, flag: true}, true
-	}
-	switch c := p.peek(); {
-	case c == '"' || c == '\'':
-		key = p.quoted(vars)
-	case isWord(c):
-		key = expr{text: p.word()}
-	default:
-		return key, value, false
-	}
-	p.space()
-	if !p.take("=>") {
-		p.at = start
-		return key, value, false
-	}
-	p.space()
-	return key, p.value(vars), true
-}
-
-// words reads <a b c>: one word is a string, several are a list.
-func (p *scanner) words() expr {
-	start := p.at
-	end := strings.IndexByte(p.src[p.at:], '>')
-	if end < 0 {
-		p.refuse(start)
-	}
-	f := strings.Fields(p.src[p.at+1 : p.at+end])
-	p.at += end + 1
-	if len(f) == 1 {
-		return expr{text: f[0]}
-	}
-	e := expr{kind: exprList}
-	for _, w := range f {
-		e.items = append(e.items, expr{text: w})
-	}
-	return e
 }

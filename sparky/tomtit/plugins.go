@@ -2,80 +2,108 @@ package tomtit
 
 import (
 	"context"
-	"fmt"
+	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
+	"unicode/utf8"
 )
 
-// bash runs a command as Sparrow's plugin of that name does. Parameters: cwd,
-// envvars, description, debug.
-func (in *interp) bash(ctx context.Context, command string, params map[string]any) (int, error) {
-	title := "bash: " + command
-	dir := in.r.Dir
-	env := append([]string(nil), in.r.Env...)
-	args := []string{"-c", command}
-	for k, v := range params {
-		switch k {
-		case "description":
-			title = text(v)
-		case "cwd":
-			if dir = text(v); !filepath.IsAbs(dir) {
-				dir = filepath.Join(in.r.Dir, dir)
-			}
-		case "envvars":
-			vars, ok := v.(map[string]any)
-			if !ok {
-				fmt.Fprintln(in.r.Out, "bash: envvars is not a hash")
-				return 1, nil
-			}
-			for name, value := range vars {
-				env = append(env, name+"="+text(value))
-			}
-		case "debug":
-			if on, ok := v.(bool); !ok || on {
-				args = []string{"-x", "-c", command}
-			}
-		default:
-			fmt.Fprintf(in.r.Out, "bash: parameter %s is not supported by the built-in runner\n", k)
-			return 1, nil
-		}
-	}
-	if st, err := os.Stat(dir); err != nil || !st.IsDir() {
-		fmt.Fprintf(in.r.Out, "bash: directory %s does not exist\n", dir)
-		return 1, nil
-	}
-	in.o.header(in.r.Out, "task run: task.bash - "+title)
-	in.o.header(in.r.Out, "task stdout")
-	out := &lineWriter{w: in.r.Out, prefix: in.o.stamp}
-	var stderr capped
-	sub := *in.r
-	sub.Dir = dir
-	code, err := sub.command(ctx, env, out, &stderr, "bash", args...)
-	out.close()
-	if stderr.Len() > 0 {
-		in.o.header(in.r.Out, "task stderr")
-		w := &lineWriter{w: in.r.Out, prefix: in.o.stamp}
-		_, _ = w.Write(stderr.Bytes())
-		w.close()
-	}
-	if err == nil && code != 0 {
-		fmt.Fprintf(in.r.Out, "task exit status: %d\ntask %s FAILED\n", code, title)
-	}
-	return code, err
+// bashCall is a bash "…" of a scenario.
+type bashCall struct {
+	command, title, dir string
+	env                 []string
+	trace               bool
 }
 
-// directory makes a directory, as Sparrow's plugin does.
-func (in *interp) directory(name string) (int, error) {
-	path := name
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(in.r.Dir, path)
+// bashOptions reads the arguments of bash.
+func bashOptions(values []any, refuse func(string, ...any) error) (c bashCall, err error) {
+	c.command = text(values[0])
+	c.title = c.command
+	opts := map[string]any{}
+	if len(values) == 2 {
+		opts, _ = values[1].(map[string]any)
 	}
-	in.o.header(in.r.Out, "task run: task.bash - create directory "+name)
-	in.o.header(in.r.Out, "task stdout")
-	if err := os.MkdirAll(path, 0o755); err != nil {
-		fmt.Fprintln(in.r.Out, err)
-		return 1, nil
+	for _, k := range slices.Sorted(maps.Keys(opts)) {
+		v := opts[k]
+		switch k {
+		case "description":
+			if truth(v) {
+				c.title = text(v)
+			}
+		case "cwd":
+			c.dir = text(v)
+		case "debug":
+			c.trace = truth(v)
+		case "envvars":
+			env, ok := v.(map[string]any)
+			if !ok && v != nil {
+				return c, refuse("envvars of bash that are no hash")
+			}
+			for _, name := range slices.Sorted(maps.Keys(env)) {
+				if !identifier(name) {
+					return c, refuse("environment variable %q has a name that no shell takes", name)
+				}
+				c.env = append(c.env, name+"="+text(env[name]))
+			}
+		default:
+			return c, refuse("option %q of bash is not supported by the built-in runner", k)
+		}
 	}
-	fmt.Fprintf(in.r.Out, "%sdirectory path: %s\n", in.o.stamp(), name)
-	return 0, nil
+	return c, nil
+}
+
+// maxTitle of a bash call in its header, in characters, as in Sparrow.
+const maxTitle = 50
+
+// bash runs a command as the Sparrow plugin of that name does: whatever its
+// exit code is, the scenario's is 1.
+func (j *job) bash(ctx context.Context, s stmt, values []any) (int, error) {
+	c, err := bashOptions(values, j.refuse(s.pos))
+	if err != nil {
+		return 1, err
+	}
+	title := strings.ReplaceAll(c.title, "\n", " NL ")
+	if utf8.RuneCountInString(title) > maxTitle {
+		title = string([]rune(title)[:maxTitle]) + " ..."
+	}
+	args := []string{"bash", "-c", c.command}
+	if c.trace {
+		args = slices.Insert(args, 1, "-x")
+	}
+	cmd := &exec.Cmd{Path: "bash", Args: args, Dir: j.runner.Dir, Env: slices.Concat(j.runner.Env, c.env)}
+	if c.dir != "" {
+		cmd.Dir = c.dir
+		if !filepath.IsAbs(c.dir) {
+			cmd.Dir = filepath.Join(j.runner.Dir, c.dir)
+		}
+		if info, err := os.Stat(cmd.Dir); err != nil || !info.IsDir() {
+			cmd.Dir = j.runner.Dir
+			cmd.Args = []string{"bash", "-c", `cd -- "$1"`, "bash", c.dir}
+		}
+	}
+	return j.plugin(ctx, cmd, "bash: "+title)
+}
+
+// makeDirectory is given the folder's name as $1, and the system's as $2.
+const makeDirectory = `mkdir -p -- "$1" || exit 1
+case $2 in darwin|minoca) exit 0;; esac
+printf 'directory path: %s\n' "$1"
+printf 'directory owner: <%s>\n' "$(stat -c %U -- "$1")"
+printf 'directory group: <%s>\n' "$(stat -c %G -- "$1")"
+printf 'directory access rights: %s\n' "$(stat -c %A -- "$1")"`
+
+// directory makes a folder as the Sparrow plugin of that name does.
+func (j *job) directory(ctx context.Context, name string) (int, error) {
+	cmd := &exec.Cmd{Path: "bash", Args: []string{"bash", "-c", makeDirectory, "bash", name, osName()}, Dir: j.runner.Dir, Env: j.runner.Env}
+	return j.plugin(ctx, cmd, "create directory "+name)
+}
+
+func (j *job) plugin(ctx context.Context, cmd *exec.Cmd, name string) (int, error) {
+	if err := j.out.header("task run: task.bash - " + name); err != nil {
+		return 1, err
+	}
+	return j.show(ctx, cmd, name, false, 1)
 }

@@ -5,239 +5,212 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
-// Runner runs scenarios of one project folder.
+// Runner runs the scenarios of one checkout. It keeps nothing between calls;
+// calls on the same Cache must not overlap.
 type Runner struct {
-	Dir   string        // folder with .tom and tasks, absolute; also the tasks' working directory
+	Dir   string        // folder with .tom and tasks, also the working directory of tasks
 	Env   []string      // complete environment, NAME=value
 	Out   io.Writer     // everything printed, in order; written by one goroutine at a time
 	Tom   string        // path of the host's own tom; "": the built-in runner
-	Cache string        // folder for the runner's files, made when needed; the caller removes it
+	Cache string        // existing folder for the runner's files; the caller removes it
 	Grace time.Duration // between TERM and KILL; 0: DefaultGrace
-
-	tasks int // run so far, for the names of their folders
 }
 
-// Unsupported is a construct that the built-in runner refuses.
-type Unsupported struct {
-	File      string // below the project folder
-	Line, Col int
-	What      string
-}
-
-func (e *Unsupported) Error() string {
-	return fmt.Sprintf("%s:%d:%d: %s is not supported by the built-in runner; it needs Raku and Tomtit on the host", e.File, e.Line, e.Col, e.What)
-}
-
-// FindTom returns the path of tom in the PATH of env, or "".
-func FindTom(env []string) string {
-	for _, dir := range filepath.SplitList(lookupEnv(env, "PATH")) {
-		p := filepath.Join(dir, "tom")
-		if st, err := os.Stat(p); err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0 {
-			return p
-		}
-	}
-	return ""
-}
-
-func lookupEnv(env []string, name string) string {
-	v, _ := envValue(env, name)
-	return v
-}
-
-// envValue returns the last value of a variable, as a process sees it.
-func envValue(env []string, name string) (string, bool) {
-	for i := len(env) - 1; i >= 0; i-- {
-		if v, ok := strings.CutPrefix(env[i], name+"="); ok {
-			return v, true
-		}
-	}
-	return "", false
-}
-
-// Check refuses a scenario that the built-in runner cannot run. A scenario
-// that does not exist is no error here: an earlier action may make it.
+// Check refuses an action that the built-in runner cannot run, with a
+// *flow.Error that names the place and the construct. It is nil for an action
+// that is missing, which [Runner.Run] reports as tom does, and for everything
+// when the host's own tom is used.
 func (r *Runner) Check(action string) error {
-	if r.Tom != "" {
-		return nil
-	}
-	path := r.path(action)
-	if !strings.HasSuffix(path, ".raku") {
-		return nil
-	}
-	prog, err := r.parse(path)
+	kind, root, err := r.find(action)
 	if err != nil {
 		return err
 	}
-	return r.checkTasks(prog)
+	if root != nil {
+		defer root.Close()
+	}
+	if kind != kindRaku {
+		return nil
+	}
+	j, err := r.prepare(root, action, options{})
+	if err != nil {
+		return err
+	}
+	return j.check()
 }
 
-// path returns the file of a scenario, or "" when there is none.
-func (r *Runner) path(action string) string {
-	if action == "" || action == ".." || strings.ContainsAny(action, "/\\\x00") {
-		return ""
+// Run runs an action with options of tom. The exit code is that of tom: 0, or
+// the first failing task's own code; 1 for an action that is not there, 2 for
+// wrong options, 128 + n for a task that ended by signal n. The error is set,
+// and the exit code not 0, when the action could not be run, is refused as by
+// [Runner.Check], or ctx ended before it did.
+func (r *Runner) Run(ctx context.Context, action string, opts []string) (exitCode int, err error) {
+	kind, root, err := r.find(action)
+	if err != nil {
+		return 1, err
 	}
-	for _, ext := range []string{".raku", ".bash"} {
-		p := filepath.Join(r.Dir, ".tom", action+ext)
-		if st, err := os.Stat(p); err == nil && st.Mode().IsRegular() {
-			return p
+	if root != nil {
+		defer root.Close()
+	}
+	if kind == kindTom {
+		args := slices.Concat([]string{"--no_index_update"}, opts, []string{action})
+		return r.runPlain(ctx, r.Tom, args, hostEnv(r.Env))
+	}
+	o, ok := parseOptions(opts)
+	p := &printer{out: r.Out}
+	switch {
+	case !ok || strings.HasPrefix(action, "-"):
+		return 2, p.say(usage)
+	case o.quiet && o.verbose:
+		return 1, p.say("you can't use both verbose and quiet options")
+	case kind == kindNoTom:
+		return 1, p.say("tomtit is not initialized, run tom --init")
+	case kind == kindMissing:
+		return 1, p.say("scenario " + action + " not found")
+	case kind == kindBash:
+		bash, err := lookPath("bash", r.Env)
+		if err != nil {
+			return 1, err
 		}
+		return r.runPlain(ctx, bash, []string{".tom/" + action + ".bash"}, r.Env)
 	}
-	return ""
-}
-
-// options are those of tom that change how a scenario runs.
-type options struct {
-	quiet, color, dump bool
-	stamps             bool
-	env                string
-	tags               map[string]any
-}
-
-const usage = `Usage:
-  tom [--verbose] [--no_index_update] [--quiet] [-q] [--color] [--dump_task] [--env=<Str>] [--tags=<Str>] [<run>]
-`
-
-func (r *Runner) options(args []string) (options, bool) {
-	_, noStamps := envValue(r.Env, "SP6_LOG_NO_TIMESTAMPS")
-	o := options{stamps: !noStamps, color: lookupEnv(r.Env, "SP6_FORMAT_COLOR") != "", tags: map[string]any{}}
-	for _, a := range args {
-		name, value, _ := strings.Cut(a, "=")
-		switch name {
-		case "--verbose", "--no_index_update":
-		case "--quiet", "-q":
-			o.quiet = true
-		case "--color":
-			o.color = true
-		case "--dump_task":
-			o.dump = true
-		case "--env":
-			o.env = value
-		case "--tags":
-			for part := range strings.SplitSeq(value, ",") {
-				k, v, ok := strings.Cut(part, "=")
-				if !ok {
-					o.tags[k] = true
-					continue
-				}
-				o.tags[k] = strings.NewReplacer("___comma___", ",", "___eq___", "=", "___nl___", "\n", "___space___", " ").Replace(v)
-			}
-		default:
-			return o, false
-		}
-	}
-	return o, true
-}
-
-// Run runs one scenario. An exit code says how it ended; an error that it
-// could not be run, or that ctx ended.
-func (r *Runner) Run(ctx context.Context, action string, args []string) (int, error) {
-	if r.Tom != "" {
-		return r.runTom(ctx, action, args)
-	}
-	o, ok := r.options(args)
-	if !ok {
-		fmt.Fprint(r.Out, usage)
-		return 2, nil
-	}
-	path := r.path(action)
-	if path == "" {
-		if _, err := os.Stat(filepath.Join(r.Dir, ".tom")); err != nil {
-			fmt.Fprintln(r.Out, "tomtit is not initialized, run tom --init")
-		} else {
-			fmt.Fprintf(r.Out, "scenario %s not found\n", action)
-			r.list()
-		}
-		return 1, nil
-	}
-	if strings.HasSuffix(path, ".bash") {
-		return r.command(ctx, r.Env, r.Out, r.Out, "bash", path)
-	}
-	prog, err := r.parse(path)
+	j, err := r.prepare(root, action, o)
 	if err == nil {
-		err = r.checkTasks(prog)
-	}
-	var refused *Unsupported
-	if errors.As(err, &refused) {
-		fmt.Fprintln(r.Out, err)
-		return 1, nil
+		err = j.check()
 	}
 	if err != nil {
 		return 1, err
 	}
-	return r.scenario(ctx, prog, o)
+	return j.run(ctx)
 }
 
-// list names the scenarios that there are, as tom --list does.
-func (r *Runner) list() {
-	entries, err := os.ReadDir(filepath.Join(r.Dir, ".tom"))
+// kind is how an action is run.
+type kind int
+
+const (
+	kindMissing kind = iota // there is no such scenario
+	kindNoTom               // there is no .tom
+	kindTom                 // by the host's tom
+	kindRaku
+	kindBash
+)
+
+// find looks for the scenario of an action. Paths are followed inside of the
+// checkout only. The root, if there is one, is to be closed.
+func (r *Runner) find(action string) (kind, *os.Root, error) {
+	root, err := os.OpenRoot(r.Dir)
 	if err != nil {
-		return
+		return 0, nil, fmt.Errorf("open checkout: %w", err)
 	}
-	fmt.Fprintln(r.Out, "[default@scenarios list]")
-	for _, e := range entries {
-		name := e.Name()
-		if s, ok := strings.CutSuffix(name, ".raku"); ok {
-			fmt.Fprintln(r.Out, s)
-		} else if s, ok := strings.CutSuffix(name, ".bash"); ok {
-			fmt.Fprintln(r.Out, s)
-		}
+	k, err := r.findIn(root, action)
+	if err != nil {
+		root.Close()
+		return 0, nil, err
 	}
+	return k, root, nil
 }
 
-func (r *Runner) runTom(ctx context.Context, action string, args []string) (int, error) {
-	env := make([]string, 0, len(r.Env))
-	for _, e := range r.Env {
-		switch name, _, _ := strings.Cut(e, "="); name {
-		case "SP6_CONFIG", "SP6_TAGS", "SP6_PREFIX", "SP6_REPO", "SP6_FORMAT_COLOR":
-		default:
-			env = append(env, e)
+func (r *Runner) findIn(root *os.Root, action string) (kind, error) {
+	base := ".tom/" + action
+	local := action != "" && filepath.IsLocal(action)
+	for _, s := range []struct {
+		ext  string
+		kind kind
+	}{{".raku", kindRaku}, {".bash", kindBash}} {
+		if !local {
+			break
+		}
+		info, err := root.Stat(base + s.ext)
+		switch {
+		case err == nil && info.Mode().IsRegular() && s.kind == kindRaku && r.Tom != "":
+			return kindTom, nil
+		case err == nil && info.Mode().IsRegular():
+			return s.kind, nil
+		case err != nil && !absent(err):
+			return 0, fmt.Errorf("find scenario %s: %w; it must lie inside of the checkout", action, err)
 		}
 	}
-	argv := append([]string{"--no_index_update"}, args...)
-	return r.command(ctx, env, r.Out, r.Out, r.Tom, append(argv, action)...)
+	if r.Tom != "" {
+		return kindTom, nil
+	}
+	if info, err := root.Stat(".tom"); err != nil || !info.IsDir() {
+		return kindNoTom, nil
+	}
+	return kindMissing, nil
 }
 
-// command runs a program in the project folder.
-func (r *Runner) command(ctx context.Context, env []string, stdout, stderr io.Writer, name string, args ...string) (int, error) {
-	path := name // not looked up in this process's own PATH
-	if !filepath.IsAbs(name) {
-		path = "/nonexistent/" + name
-		for _, dir := range filepath.SplitList(lookupEnv(env, "PATH")) {
-			if p := filepath.Join(dir, name); executable(p) {
-				path = p
-				break
-			}
+func absent(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
+// runPlain runs a program whose output goes out as it is.
+func (r *Runner) runPlain(ctx context.Context, path string, args, env []string) (int, error) {
+	cmd := &exec.Cmd{Path: path, Args: append([]string{filepath.Base(path)}, args...), Dir: r.Dir, Env: env, Stdout: r.Out, Stderr: r.Out}
+	return exitCode(Exec(ctx, cmd, r.Grace))
+}
+
+// exitCode turns the error of Exec into an exit code; an error stays when the
+// process did not end by itself.
+func exitCode(err error) (int, error) {
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		if err != nil {
+			return 1, err
+		}
+		return 0, nil
+	}
+	if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		return 128 + int(status.Signal()), nil
+	}
+	return exit.ExitCode(), nil
+}
+
+// hostEnv is env without what a Sparky job's scenario is told: it is
+// not meant for the tom that the job runs.
+func hostEnv(env []string) []string {
+	return slices.DeleteFunc(slices.Clone(env), func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return name == "SP6_CONFIG" || name == "SP6_TAGS" || name == "SP6_PREFIX"
+	})
+}
+
+// FindTom returns the path of tom in the PATH of env, "" when it has none.
+func FindTom(env []string) string {
+	path, err := lookPath("tom", env)
+	if err != nil {
+		return ""
+	}
+	return path
+}
+
+// lookPath finds a program in the PATH of env, which is not that of this process.
+func lookPath(name string, env []string) (string, error) {
+	for _, dir := range filepath.SplitList(getenv(env, "PATH")) {
+		if !filepath.IsAbs(dir) {
+			continue // it would be looked up in the checkout
+		}
+		path := filepath.Join(dir, name)
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			return path, nil
 		}
 	}
-	cmd := exec.Command(path, args...) //nolint:noctx // Exec ends it, gently first
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = r.Dir, env, stdout, stderr
-	grace := r.Grace
-	if grace == 0 {
-		grace = DefaultGrace
-	}
-	err := Exec(ctx, cmd, grace)
-	if cause := context.Cause(ctx); cause != nil {
-		return 0, cause
-	}
-	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, os.ErrNotExist) {
-		fmt.Fprintf(stderr, "%s: not found on this host; install it\n", name)
-		return 127, nil
-	}
-	code, ok := exitCode(err)
-	if !ok {
-		return 0, fmt.Errorf("%s: %w", name, err)
-	}
-	return code, nil
+	return "", fmt.Errorf("find %s: %w in PATH of the job", name, exec.ErrNotFound)
 }
 
-func executable(p string) bool {
-	st, err := os.Stat(p)
-	return err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0
+func getenv(env []string, name string) string {
+	for i := len(env) - 1; i >= 0; i-- {
+		if v, ok := strings.CutPrefix(env[i], name+"="); ok {
+			return v
+		}
+	}
+	return ""
 }

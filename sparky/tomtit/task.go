@@ -3,362 +3,341 @@ package tomtit
 import (
 	"bytes"
 	"context"
+	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"os/exec"
+	"path"
 	"path/filepath"
-	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 )
 
-// languages are the task files that the runner knows, in Sparrow's order.
-func languages() []struct{ file, program string } {
-	return []struct{ file, program string }{
-		{"task.pl", "perl"}, {"task.bash", "bash"}, {"task.py", "python3"}, {"task.rb", "ruby"},
-	}
+//go:embed lib
+var library embed.FS
+
+// taskRun is one task-run of a scenario with the tasks that its hooks run.
+type taskRun struct {
+	*job
+	name   string         // as the scenario says it, for headers
+	dir    string         // root_dir, relative to the checkout
+	cache  string         // cache_root_dir
+	config map[string]any // merged parameters
+	ignore bool           // a hook asked to ignore the next task's failure
 }
 
-// checkTasks refuses what the tasks of a program need and the runner does not
-// have. Directories whose names are not known yet are checked when they run.
-func (r *Runner) checkTasks(prog *program) error {
-	for i := range prog.stmts {
-		s := &prog.stmts[i]
-		if s.name != "task-run" || s.args[0].kind != exprText {
-			continue
-		}
-		root, dir := r.taskDirs(s.args[0].text)
-		if what := unsupported(root, dir, 0); what != "" {
-			return &Unsupported{File: prog.file, Line: s.line, Col: s.col, What: what}
-		}
-	}
-	return nil
-}
+// The exit code of tom when a hook fails.
+const exitHook = 101
 
-// unsupported names the first thing of a task that the runner cannot do.
-func unsupported(root, dir string, depth int) string {
-	if depth > MaxNesting {
-		return ""
+// task runs a task-run and returns what its tasks left as state.
+func (j *job) task(ctx context.Context, name string, params map[string]any) (state map[string]any, code int, err error) {
+	dir, folder := j.splitTask(name)
+	if info, err := j.root.Stat(dir); err != nil || !info.IsDir() {
+		return nil, 1, j.out.say("directory " + filepath.Join(j.runner.Dir, dir) + " does not exist")
 	}
-	for _, f := range []string{"task.raku", "task.pl6", "task.php", "task.ps1", "task.go", "hook.raku", "hook.pl6", "hook.pl", "hook.py", "hook.rb", "hook.php", "config.raku", "config.pl6"} {
-		if _, err := os.Stat(filepath.Join(dir, f)); err == nil {
-			return filepath.Join(filepath.Base(dir), f)
-		}
+	if info, err := j.root.Stat(folder); err != nil || !info.IsDir() {
+		_, inner, _ := strings.Cut(name, "@")
+		return nil, 1, j.out.say("neither " + filepath.Join(j.runner.Dir, folder) + ", nor " + inner + " directory exists,\nwhat are you trying to do?")
 	}
-	if data, err := os.ReadFile(filepath.Join(dir, "task.check")); err == nil && len(bytes.TrimSpace(data)) > 0 {
-		return filepath.Join(filepath.Base(dir), "task.check")
-	}
-	inner, _ := os.ReadDir(filepath.Join(root, "tasks"))
-	if dir != root {
-		return ""
-	}
-	for _, e := range inner {
-		if !e.IsDir() {
-			continue
-		}
-		if what := unsupported(root, filepath.Join(root, "tasks", e.Name()), depth+1); what != "" {
-			return what
-		}
-	}
-	return ""
-}
-
-// taskDirs returns the root directory of a task and that of the task itself:
-// "dir@tasks/inner" is a task within another.
-func (r *Runner) taskDirs(name string) (root, dir string) {
-	outer, inner, ok := strings.Cut(name, "@")
-	root = outer
-	if !filepath.IsAbs(root) {
-		root = filepath.Join(r.Dir, root)
-	}
-	if ok {
-		return root, filepath.Join(root, inner)
-	}
-	return root, root
-}
-
-// task is one task that runs.
-type task struct {
-	name   string // as the scenario gives it
-	root   string
-	dir    string
-	cache  string
-	params map[string]any
-	vars   map[string]string // of a task that a hook runs
-	depth  int
-}
-
-// taskRun runs a task and those of its hook.
-func (in *interp) taskRun(ctx context.Context, name string, params map[string]any) (int, error) {
-	root, dir := in.r.taskDirs(name)
-	if st, err := os.Stat(dir); err != nil || !st.IsDir() {
-		fmt.Fprintf(in.r.Out, "directory %s does not exist\n", dir)
-		return 1, nil
-	}
-	if what := unsupported(root, dir, 0); what != "" {
-		fmt.Fprintf(in.r.Out, "task %s: %s is not supported by the built-in runner; it needs Raku and Tomtit on the host\n", name, what)
-		return 1, nil
-	}
-	def, err := defaults(root)
+	defaults, err := j.defaults(dir)
 	if err != nil {
-		fmt.Fprintln(in.r.Out, err)
-		return 1, nil
+		return nil, 1, err
 	}
-	return in.run(ctx, &task{name: name, root: root, dir: dir, params: merge(def, params)})
+	t := &taskRun{job: j, name: name, dir: dir, config: merge(defaults, configValue(params).(map[string]any))}
+	if err := t.makeCache(); err != nil {
+		return nil, 1, fmt.Errorf("prepare task %s: %w", name, err)
+	}
+	if code, err := t.folder(ctx, folder, nil, 1); code != 0 || err != nil {
+		return nil, code, err
+	}
+	state, err = t.state()
+	if err != nil {
+		return nil, 1, err
+	}
+	return state, 0, os.RemoveAll(t.cache)
 }
 
-func (in *interp) run(ctx context.Context, t *task) (int, error) {
-	if t.depth > MaxNesting {
-		fmt.Fprintf(in.r.Out, "task %s: tasks are nested too deeply\n", t.name)
-		return 1, nil
+// makeCache writes what all the tasks of a task-run share.
+func (t *taskRun) makeCache() error {
+	if t.runner.Cache == "" {
+		return errors.New("runner has no cache folder")
 	}
-	in.r.tasks++
-	t.cache = filepath.Join(in.r.Cache, strconv.Itoa(in.r.tasks))
-	if err := t.prepare(in); err != nil {
-		return 0, err
+	t.tasks++
+	cache, err := os.MkdirTemp(t.runner.Cache, "task-"+strconv.Itoa(t.tasks)+"-")
+	if err != nil {
+		return err
 	}
-	ignore := false
-	if _, err := os.Stat(filepath.Join(t.dir, "hook.bash")); err == nil {
-		code, ign, err := in.hook(ctx, t)
-		if err != nil || code != 0 {
+	if t.cache, err = filepath.Abs(cache); err != nil {
+		return err
+	}
+	var fields []byte
+	flatten(t.config, "", func(path, value string) {
+		fields = append(append(fields, path...), 0)
+		fields = append(append(fields, value...), 0)
+	})
+	return errors.Join(
+		os.WriteFile(filepath.Join(t.cache, "config"), fields, 0o600),
+		os.WriteFile(filepath.Join(t.cache, "config.json"), append(appendJSON(nil, t.config), '\n'), 0o600))
+}
+
+// folder runs the hook and the task of a folder. depth is 1 for that of the
+// task-run itself, and names the cache_dir, as tom counts it.
+func (t *taskRun) folder(ctx context.Context, folder string, vars map[string]any, depth int) (int, error) {
+	if depth > MaxTaskDepth {
+		return 1, fmt.Errorf("run task %s: more than %d hooks inside of each other", folder, MaxTaskDepth)
+	}
+	if hook, ext := t.pick(folder, "hook", taskExts[:]); hook != "" {
+		if code, err := t.hook(ctx, hook, ext, vars, depth); code != 0 || err != nil {
 			return code, err
 		}
-		ignore = ign
 	}
-	for _, l := range languages() {
-		file := filepath.Join(t.dir, l.file)
-		if _, err := os.Stat(file); err != nil {
-			continue
-		}
-		code, err := in.main(ctx, t, l.file, l.program)
-		if err != nil || code == 0 {
-			return code, err
-		}
-		if _, err := os.Stat(filepath.Join(t.cache, "ignore")); err == nil || ignore {
-			return 0, nil
-		}
-		if !in.o.quiet {
-			fmt.Fprintf(in.r.Out, "task exit status: %d\ntask %s FAILED\n", code, t.name)
-		}
-		return code, nil
-	}
-	if _, err := os.Stat(filepath.Join(t.dir, "hook.bash")); err == nil {
+	file, ext := t.pick(folder, "task", taskExts[:])
+	if file == "" {
 		return 0, nil
 	}
-	fmt.Fprintf(in.r.Out, "task %s: no task.bash, task.py, task.pl or task.rb in %s\n", t.name, t.dir)
-	return 1, nil
-}
-
-// main runs the file of a task.
-func (in *interp) main(ctx context.Context, t *task, file, program string) (int, error) {
-	in.o.header(in.r.Out, "task run: "+file+" - "+t.name)
-	if in.o.dump {
-		in.dump(t, file)
-	}
-	in.o.header(in.r.Out, "task stdout")
-	out := &lineWriter{w: in.r.Out, prefix: in.o.stamp}
-	var stderr capped
-	env := append(append([]string(nil), in.r.Env...), t.env()...)
-	if program == "python3" {
-		path := t.cache
-		if own := lookupEnv(in.r.Env, "PYTHONPATH"); own != "" {
-			path += ":" + own
-		}
-		env = append(env, "PYTHONPATH="+path, "PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1")
-	}
-	code, err := in.r.command(ctx, env, out, &stderr, program, t.args(file, program)...)
-	out.close()
-	if stderr.Len() > 0 {
-		in.o.header(in.r.Out, "task stderr")
-		w := &lineWriter{w: in.r.Out, prefix: in.o.stamp}
-		_, _ = w.Write(stderr.Bytes())
-		if stderr.cut {
-			_, _ = fmt.Fprintf(w, "\n… stderr cut after %d bytes\n", MaxStderr)
-		}
-		w.close()
-	}
-	return code, err
-}
-
-func (in *interp) dump(t *task, file string) {
-	data, err := os.ReadFile(filepath.Join(t.dir, file))
+	cmd, err := t.command(file, ext, vars, depth)
 	if err != nil {
-		return
+		return 1, err
 	}
-	in.o.header(in.r.Out, "dump code: "+file)
-	for i, line := range strings.Split(string(data), "\n") {
-		fmt.Fprintf(in.r.Out, "[%d] %s\n", i+1, line)
+	if err := t.out.header("task run: " + path.Base(file) + " - " + t.name); err != nil {
+		return 1, err
 	}
+	if t.opts.dump {
+		if err := t.dump(file); err != nil {
+			return 1, err
+		}
+	}
+	ignore := t.ignore
+	t.ignore = false
+	return t.show(ctx, cmd, t.name, ignore, 255)
 }
 
-// hook runs hook.bash, then the tasks that it asks for, then shows what it
-// set as output.
-func (in *interp) hook(ctx context.Context, t *task) (code int, ignore bool, err error) {
-	var out, stderr capped
-	env := append(append([]string(nil), in.r.Env...), t.env()...)
-	code, err = in.r.command(ctx, env, &out, &stderr, "bash", t.args("hook.bash", "bash")...)
-	if err != nil {
-		return 0, false, err
-	}
-	if code != 0 {
-		fmt.Fprintf(in.r.Out, "%s%shook exit status: %d\ntask %s FAILED\n", out.String(), stderr.String(), code, t.name)
-		return 101, false, nil
-	}
-	calls, err := os.ReadFile(filepath.Join(t.cache, "run_task"))
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return 0, false, err
-	}
-	for call := range bytes.SplitSeq(calls, []byte("\x00\x00")) {
-		f := strings.Split(string(call), "\x00")
-		if f[0] == "" {
-			continue
-		}
-		sub := &task{name: t.name, root: t.root, dir: filepath.Join(t.root, "tasks", f[0]), params: t.params, vars: map[string]string{}, depth: t.depth + 1}
-		for i := 1; i+1 < len(f); i += 2 {
-			sub.vars[f[i]] = f[i+1]
-		}
-		if st, err := os.Stat(sub.dir); err != nil || !st.IsDir() {
-			fmt.Fprintf(in.r.Out, "directory %s does not exist\n", sub.dir)
-			return 1, false, nil
-		}
-		if code, err := in.run(ctx, sub); err != nil || code != 0 {
-			return code, false, err
-		}
-	}
-	if shown, err := os.ReadFile(filepath.Join(t.cache, "set_stdout")); err == nil && len(shown) > 0 {
-		in.o.header(in.r.Out, "hook stdout")
-		w := &lineWriter{w: in.r.Out, prefix: in.o.stamp}
-		_, _ = w.Write(shown)
-		w.close()
-	}
-	_, err = os.Stat(filepath.Join(t.cache, "ignore"))
-	return 0, err == nil, nil
-}
-
-// args is the command line of a task's or hook's file.
-func (t *task) args(file, program string) []string {
-	path := filepath.Join(t.dir, file)
-	switch program {
-	case "bash":
-		args := []string{"-c", `for f in "$@"; do source "$f"; done`, "bash", filepath.Join(t.cache, "sparrow6lib.bash")}
-		for _, dir := range []string{t.root, t.dir} {
-			if p := filepath.Join(dir, "common.bash"); fileExists(p) && (dir != t.dir || t.dir != t.root || len(args) == 4) {
-				args = append(args, p)
-			}
-		}
-		return append(args, path)
-	case "perl":
-		return []string{"-I" + t.cache, "-Msparrow6lib", path}
-	case "ruby":
-		return []string{"-I", t.cache, "-r", "sparrow6lib", path}
-	}
-	return []string{path}
-}
-
-func fileExists(p string) bool {
-	_, err := os.Stat(p)
-	return err == nil
-}
-
-// env is what a task sees besides the scenario's environment.
-func (t *task) env() []string {
-	return []string{
-		"os=linux", "cache_root_dir=" + filepath.Dir(t.cache), "cache_dir=" + t.cache,
-		"SPARROW_ROOT_DIR=" + t.root, "SPARROW_TASK_DIR=" + t.dir,
-	}
-}
-
-var shellName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`) })
-
-// prepare writes the files by which a task reads its parameters.
-func (t *task) prepare(in *interp) error {
-	if err := os.MkdirAll(t.cache, 0o700); err != nil {
-		return err
-	}
-	var tab bytes.Buffer
-	flatten(&tab, "", t.params)
-	vars := &bytes.Buffer{}
-	for k, v := range t.vars {
-		if shellName().MatchString(k) {
-			fmt.Fprintf(vars, "%s=%s\n", k, shellQuote(v))
-		}
-	}
-	params, err := json.Marshal(plainJSON(t.params))
+// dump prints the text of a task.
+func (t *taskRun) dump(file string) error {
+	src, err := t.readFile(file)
 	if err != nil {
 		return err
 	}
-	taskVars, err := json.Marshal(t.vars)
-	if err != nil {
+	if err := t.out.header("dump code: " + path.Base(file)); err != nil {
 		return err
 	}
-	glue := fmt.Sprintf("root_dir=%s\nproject_root_dir=%s\ntask_dir=%s\ntest_root_dir=%s\nstdout_file=%s\n",
-		shellQuote(t.root), shellQuote(t.root), shellQuote(t.dir), shellQuote(filepath.Dir(t.cache)), shellQuote(filepath.Join(t.cache, "stdout")))
-	files := map[string][]byte{
-		"config.tab":       tab.Bytes(),
-		"config.json":      params,
-		"variables.json":   taskVars,
-		"sparrow6lib.bash": []byte(glue + bashLib + vars.String()),
-	}
-	for _, l := range languages() {
-		if l.program != "bash" && fileExists(filepath.Join(t.dir, l.file)) {
-			files["sparrow6lib.py"], files["sparrow6lib.pm"], files["sparrow6lib.rb"] = []byte(pythonLib), []byte(perlLib), []byte(rubyLib)
-		}
-	}
-	for name, data := range files {
-		if err := os.WriteFile(filepath.Join(t.cache, name), data, 0o600); err != nil {
+	for i, line := range strings.Split(src, "\n") {
+		if err := t.out.say(fmt.Sprintf("[%d] %s", i+1, readable([]byte(line)))); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// flatten writes every value under its dotted key, as the config function of
-// Bash looks it up. A key that has a dot itself cannot be named.
-func flatten(b *bytes.Buffer, prefix string, m map[string]any) {
-	for k, v := range m {
-		if strings.ContainsAny(k, ".\x00") {
-			continue
-		}
-		s := parameter(v)
-		if strings.Contains(s, "\x00") {
-			continue
-		}
-		fmt.Fprintf(b, "%s%s\x00%s\x00", prefix, k, s)
-		if sub, ok := v.(map[string]any); ok {
-			flatten(b, prefix+k+".", sub)
-		}
+// show runs the process of a task and prints it as tom does. A failure is at
+// most the exit code worst.
+func (j *job) show(ctx context.Context, cmd *exec.Cmd, name string, ignore bool, worst int) (int, error) {
+	if err := j.out.header("task stdout"); err != nil {
+		return 1, err
 	}
+	stdout, stderr := &lines{print: j.out.line}, &tail{}
+	code, err := j.start(ctx, cmd, stdout, stderr)
+	if err != nil {
+		_ = stdout.Close()
+		_ = stderr.printTo(j.out, "task stderr")
+		return 1, err
+	}
+	if err := errors.Join(stdout.Close(), stderr.printTo(j.out, "task stderr")); err != nil {
+		return 1, err
+	}
+	if code == 0 || ignore {
+		return 0, nil
+	}
+	code = min(code, worst)
+	return code, errors.Join(
+		j.out.line("task exit status: "+strconv.Itoa(code)),
+		j.out.line("task "+name+" FAILED"))
 }
 
-// plainJSON turns values into what JSON has.
-func plainJSON(v any) any {
-	switch v := v.(type) {
-	case allomorph:
-		return plainJSON(v.num)
-	case numeric:
-		if v.text == "" {
-			return nil
-		}
-		return json.Number(v.text)
-	case []any:
-		l := make([]any, len(v))
-		for i := range v {
-			l[i] = plainJSON(v[i])
-		}
-		return l
-	case map[string]any:
-		m := make(map[string]any, len(v))
-		for k := range v {
-			m[k] = plainJSON(v[k])
-		}
-		return m
+// start runs the process of a task or a hook. A program that is not installed
+// fails as in a shell.
+func (j *job) start(ctx context.Context, cmd *exec.Cmd, stdout, stderr io.Writer) (int, error) {
+	program := cmd.Path
+	var err error
+	if cmd.Path, err = lookPath(program, j.runner.Env); err != nil {
+		fmt.Fprintf(stderr, "%s: command not found\n", program)
+		return 127, ctx.Err()
 	}
-	return v
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	return exitCode(Exec(ctx, cmd, j.runner.Grace))
 }
 
-// shellQuote makes one word of Bash of any text without NUL.
-func shellQuote(s string) string {
-	return "'" + strings.ReplaceAll(strings.ReplaceAll(s, "\x00", ""), "'", `'\''`) + "'"
+// command makes the process of a task's or a hook's file. cmd.Path is still
+// the program's name.
+func (t *taskRun) command(file, ext string, vars map[string]any, depth int) (*exec.Cmd, error) {
+	dir := filepath.Join(t.cache, strconv.Itoa(depth))
+	if err := t.deploy(dir, filepath.Dir(file), vars); err != nil {
+		return nil, fmt.Errorf("prepare task %s: %w", file, err)
+	}
+	root, script := filepath.Join(t.runner.Dir, t.dir), filepath.Join(t.runner.Dir, file)
+	lib := filepath.Join(root, "lib")
+	var args []string
+	var name string
+	env := t.runner.Env
+	switch ext {
+	case "bash":
+		name, args = "cmd.bash", []string{"bash", filepath.Join(dir, "cmd.bash"), path.Base(file)}
+		env = t.bashEnv(env, root, lib)
+	case "py":
+		name, args = "sparrow6lib.py", []string{"python3", script}
+		paths := []string{lib, filepath.Join(root, "python-lib"), getenv(env, "PYTHONPATH"), dir}
+		env = setenv(env, "PYTHONPATH", strings.Join(paths, ":"))
+	case "pl":
+		name, args = "sparrow6lib.pm", []string{"perl", "-I", dir, "-I", lib, "-Msparrow6lib", script}
+	case "rb":
+		name, args = "sparrow6lib.rb", []string{"ruby", "-I", dir, "-I", lib, "-r", "sparrow6lib", script}
+	default:
+		return nil, unsupportedFile(file)
+	}
+	helper, err := library.ReadFile("lib/" + name)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(filepath.Join(dir, name), helper, 0o600); err != nil {
+		return nil, err
+	}
+	return &exec.Cmd{Path: args[0], Args: args, Dir: t.runner.Dir, Env: env}, nil
+}
+
+// bashEnv adds the task's own libraries and programs.
+func (t *taskRun) bashEnv(env []string, root, lib string) []string {
+	if info, err := os.Stat(lib); err == nil && info.IsDir() {
+		for _, name := range []string{"PERL5LIB", "RUBYLIB", "PYTHONPATH"} {
+			env = setenv(env, name, lib+":"+getenv(env, name))
+		}
+	}
+	if info, err := os.Stat(filepath.Join(root, "bin")); err == nil && info.IsDir() {
+		env = setenv(env, "PATH", filepath.Join(root, "bin")+":"+getenv(env, "PATH"))
+	}
+	return env
+}
+
+func setenv(env []string, name, value string) []string {
+	return append(env[:len(env):len(env)], name+"="+value)
+}
+
+// deploy writes what a task reads its surroundings from.
+func (t *taskRun) deploy(dir, folder string, vars map[string]any) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for _, name := range []string{"stdout", "calls"} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !absent(err) {
+			return err
+		}
+	}
+	root := filepath.Join(t.runner.Dir, t.dir)
+	glue := [][2]string{
+		{"root_dir", root}, {"project_root_dir", root}, {"task_dir", filepath.Join(t.runner.Dir, folder)},
+		{"test_root_dir", t.cache}, {"cache_root_dir", t.cache}, {"cache_dir", dir},
+		{"stdout_file", filepath.Join(dir, "stdout")}, {"os", osName()},
+	}
+	var known, all []byte
+	for _, v := range glue {
+		known = append(known, v[0]+"\x00"+v[1]+"\x00"...)
+	}
+	flatten(vars, "", func(name, value string) {
+		field := name + "\x00" + value + "\x00"
+		all = append(all, field...)
+		if identifier(name) {
+			known = append(known, field...)
+		}
+	})
+	return errors.Join(
+		os.WriteFile(filepath.Join(dir, "vars"), known, 0o600),
+		os.WriteFile(filepath.Join(dir, "task_vars"), all, 0o600),
+		os.WriteFile(filepath.Join(dir, "variables.json"), append(appendJSON(nil, vars), '\n'), 0o600))
+}
+
+// identifier reports whether name may be a shell variable.
+func identifier(name string) bool {
+	for i := range len(name) {
+		if !isAlpha(name[i]) && (i == 0 || !isDigit(name[i])) {
+			return false
+		}
+	}
+	return name != ""
+}
+
+// osName is what tom calls the system.
+func osName() string {
+	release, err := os.ReadFile("/etc/os-release")
+	if err != nil || runtime.GOOS != "linux" {
+		return runtime.GOOS
+	}
+	for line := range bytes.Lines(release) {
+		if id, ok := bytes.CutPrefix(bytes.TrimSpace(line), []byte("ID=")); ok {
+			return string(bytes.Trim(id, `"'`))
+		}
+	}
+	return "linux"
+}
+
+// state collects what update_state left, of which the shell's part is not JSON.
+func (t *taskRun) state() (map[string]any, error) {
+	state := make(map[string]any)
+	b, err := readSmall(filepath.Join(t.cache, "state.json"))
+	if err != nil {
+		return nil, err
+	}
+	if len(b) > 0 {
+		v, err := decodeJSON(b)
+		if err != nil {
+			return nil, fmt.Errorf("read state of task %s: %w", t.name, err)
+		}
+		if m, ok := v.(map[string]any); ok {
+			state = m
+		}
+	}
+	b, err = readSmall(filepath.Join(t.cache, "state"))
+	if err != nil {
+		return nil, err
+	}
+	fields := splitFields(b)
+	for i := 0; i+1 < len(fields); i += 2 {
+		state[fields[i]] = fields[i+1]
+	}
+	return state, nil
+}
+
+func decodeJSON(b []byte) (any, error) {
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.UseNumber()
+	var v any
+	if err := dec.Decode(&v); err != nil {
+		return nil, err
+	}
+	return fromPlain(v), nil
+}
+
+// readSmall reads a file that a task wrote; a missing one is empty.
+func readSmall(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if absent(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, MaxState+1))
+	if err == nil && len(b) > MaxState {
+		err = fmt.Errorf("read %s: more than %d bytes", name, MaxState)
+	}
+	return b, err
+}
+
+// splitFields splits NUL-terminated fields.
+func splitFields(b []byte) []string {
+	fields := strings.Split(string(b), "\x00")
+	return fields[:len(fields)-1]
 }

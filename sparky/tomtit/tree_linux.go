@@ -1,0 +1,205 @@
+package tomtit
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+// tree is a process that leads its own session, and all that came from it.
+type tree struct {
+	leader int
+	marker string
+	others map[int]uint64 // outside the leader's group: pid to start time
+}
+
+func newTree(leader int, marker string) *tree {
+	return &tree{leader: leader, marker: marker}
+}
+
+// wait returns when the leader has exited. It stays a zombie until reap, so
+// that its id, which is the session's and the group's, is nobody else's.
+func (t *tree) wait(*exec.Cmd) {
+	const pPid, wNoWait = 1, 0x01000000
+	var info [128]byte // siginfo_t
+	for {
+		_, _, errno := syscall.Syscall6(syscall.SYS_WAITID, pPid, uintptr(t.leader),
+			uintptr(unsafe.Pointer(&info[0])), syscall.WEXITED|wNoWait, 0, 0)
+		if errno != syscall.EINTR {
+			return
+		}
+	}
+}
+
+// reap ends what the leader left behind, and collects it.
+func (t *tree) reap(cmd *exec.Cmd) error {
+	t.killAll()
+	return waited(cmd.Wait())
+}
+
+// process is a line of /proc/PID/stat.
+type process struct {
+	pid, parent, group, session int
+	state                       byte
+	start                       uint64
+}
+
+func (p process) dead() bool { return p.state == 'Z' || p.state == 'X' }
+
+// signal sends sig to the leader's group and to the others that belong to it.
+func (t *tree) signal(sig syscall.Signal) {
+	t.find(readAll())
+	_ = syscall.Kill(-t.leader, sig)
+	for pid := range t.others {
+		_ = syscall.Kill(pid, sig)
+	}
+}
+
+// alive reports whether a process of the tree, the leader aside, still runs.
+func (t *tree) alive() bool {
+	return t.find(readAll()) > 0
+}
+
+// killAll ends whatever is left besides the leader, which has exited or gets
+// KILL as well. On the usual path nothing is left, and it costs a kill and a
+// look at the process ids that were given out since the leader's.
+func (t *tree) killAll() {
+	_ = syscall.Kill(-t.leader, syscall.SIGKILL)
+	if len(t.others) == 0 {
+		if ps, ok := t.readRecent(); ok && t.find(ps) == 0 {
+			return
+		}
+	}
+	for end := time.Now().Add(sweepTime); time.Now().Before(end); time.Sleep(sweepPause / 10) {
+		if t.find(readAll()) == 0 {
+			return
+		}
+		_ = syscall.Kill(-t.leader, syscall.SIGKILL)
+		for pid := range t.others {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
+}
+
+// find notes the processes of the tree that are outside its group, and
+// returns how many run in all, the leader aside.
+func (t *tree) find(ps []process) int {
+	members := map[int]bool{t.leader: true}
+	others := make(map[int]uint64)
+	for _, p := range ps {
+		if p.pid != t.leader && !p.dead() && t.knows(p) {
+			members[p.pid] = true
+			if p.group != t.leader {
+				others[p.pid] = p.start
+			}
+		}
+	}
+	for again := true; again; {
+		again = false
+		for _, p := range ps {
+			if !members[p.pid] && !p.dead() && members[p.parent] {
+				members[p.pid], again = true, true
+				others[p.pid] = p.start
+			}
+		}
+	}
+	t.others = others
+	return len(members) - 1
+}
+
+// knows reports whether p belongs to the tree by itself, not by its parent.
+func (t *tree) knows(p process) bool {
+	start, known := t.others[p.pid]
+	return p.session == t.leader || p.group == t.leader || known && start == p.start || t.hasMarker(p.pid)
+}
+
+func (t *tree) hasMarker(pid int) bool {
+	if t.marker == "" || pid == os.Getpid() {
+		return false
+	}
+	env, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
+	if err != nil {
+		return false
+	}
+	for v := range bytes.SplitSeq(env, []byte{0}) {
+		if string(v) == t.marker {
+			return true
+		}
+	}
+	return false
+}
+
+// readRecent reads the processes that were started after the leader, when
+// those are few; ok is false when that is not known.
+func (t *tree) readRecent() (ps []process, ok bool) {
+	var buf [128]byte
+	n := readFile("/proc/loadavg", buf[:])
+	fields := bytes.Fields(buf[:n])
+	if len(fields) == 0 {
+		return nil, false
+	}
+	last, err := strconv.Atoi(string(fields[len(fields)-1]))
+	if err != nil || last < t.leader || last-t.leader > maxProbes {
+		return nil, false
+	}
+	for pid := t.leader + 1; pid <= last; pid++ {
+		if p, ok := readProcess(pid); ok {
+			ps = append(ps, p)
+		}
+	}
+	return ps, true
+}
+
+// readAll reads all processes.
+func readAll() []process {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return nil
+	}
+	defer dir.Close()
+	names, _ := dir.Readdirnames(-1)
+	ps := make([]process, 0, len(names))
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name); err == nil {
+			if p, ok := readProcess(pid); ok {
+				ps = append(ps, p)
+			}
+		}
+	}
+	return ps
+}
+
+func readProcess(pid int) (process, bool) {
+	var buf [1024]byte
+	n := readFile("/proc/"+strconv.Itoa(pid)+"/stat", buf[:])
+	// The name, in parentheses, may hold anything.
+	fields := bytes.Fields(buf[bytes.LastIndexByte(buf[:n], ')')+1 : n])
+	if len(fields) < 20 {
+		return process{}, false
+	}
+	p := process{pid: pid, state: fields[0][0]}
+	p.parent, _ = strconv.Atoi(string(fields[1]))
+	p.group, _ = strconv.Atoi(string(fields[2]))
+	p.session, _ = strconv.Atoi(string(fields[3]))
+	p.start, _ = strconv.ParseUint(string(fields[19]), 10, 64)
+	return p, true
+}
+
+// readFile reads a small file of /proc without the poller, which costs more
+// than the reading.
+func readFile(path string, buf []byte) int {
+	fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return 0
+	}
+	defer syscall.Close(fd)
+	n, err := syscall.Read(fd, buf)
+	if err != nil {
+		return 0
+	}
+	return n
+}
