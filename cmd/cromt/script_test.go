@@ -41,7 +41,7 @@ func TestScripts(t *testing.T) {
 
 func setupScript(e *testscript.Env) error {
 	home := filepath.Join(e.WorkDir, "home")
-	if err := os.Mkdir(home, 0o700); err != nil {
+	if err := os.MkdirAll(home, 0o700); err != nil {
 		return err
 	}
 	e.Vars = append(e.Vars, "HOME="+home, "GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_CONFIG_NOSYSTEM=1",
