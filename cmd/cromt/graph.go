@@ -18,7 +18,7 @@ type graphCmd struct {
 func (graphCmd) Help() string {
 	return `GitHub shows Mermaid in Markdown; dot is for Graphviz; an SVG opens in a browser:
 
-  cromt graph -o flow.svg`
+    cromt graph -o flow.svg`
 }
 
 // Run is the subcommand.

@@ -261,7 +261,9 @@ func (s *session) unserved() []string {
 func (s *session) host(u string) (sparky.HostConfig, error) {
 	if s.cmd.Local || slices.Contains(s.served, u) {
 		c, err := s.local.Host(u)
-		c.Name = s.book.Name(u)
+		if c.Name = s.book.Name(u); c.Name == "" {
+			c.Name = u
+		}
 		return c, err
 	}
 	return s.book.Config(u)
