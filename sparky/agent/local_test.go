@@ -31,7 +31,7 @@ func TestLocal(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if body := string(drain(res)); res.StatusCode != 200 || !strings.Contains(body, u) {
+		if body := string(drain(res)); res.StatusCode != http.StatusOK || !strings.Contains(body, u) {
 			t.Errorf("%d %s", res.StatusCode, body)
 		}
 		id := "same.id"
@@ -45,7 +45,7 @@ func TestLocal(t *testing.T) {
 		seen[u] = true
 		// A body larger than the buffer goes both ways.
 		big := strings.Repeat("x", 1<<20)
-		req, err := http.NewRequest("PUT", cfg.URL+"/file/project/p/job/j/filename/f", strings.NewReader(big))
+		req, err := http.NewRequest(http.MethodPut, cfg.URL+"/file/project/p/job/j/filename/f", strings.NewReader(big))
 		if err != nil {
 			t.Fatal(err)
 		}
