@@ -107,7 +107,9 @@ func catchSignals() (<-chan os.Signal, func()) {
 
 // listens reports whether something takes connections at a TCP address.
 func listens(addr string) bool {
-	conn, err := net.DialTimeout("tcp", addr, probeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return false
 	}

@@ -46,8 +46,9 @@ func (w *lineWriter) Write(p []byte) (int, error) {
 
 // take ends the line at hand with its last bytes.
 func (w *lineWriter) take(last []byte) []string {
-	line := append(w.buf, last...)
-	w.buf = line[:0]
+	w.buf = append(w.buf, last...)
+	line := w.buf
+	w.buf = w.buf[:0]
 	line = bytes.TrimRight(line, "\r")
 	if i := bytes.LastIndexByte(line, '\r'); i >= 0 {
 		line = line[i+1:]
