@@ -135,3 +135,29 @@ func TestExecFalseSuccess(t *testing.T) {
 		}
 	})
 }
+
+// TestExecCancelWhileItIsSent: the request that brings the job is not broken
+// off, so that the host's answer leaves no doubt.
+func TestExecCancelWhileItIsSent(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		fake := newFake(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		answered := false
+		b := newBench(t, sparky.ExecutorConfig{}, map[string]http.Handler{testHost: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			fake.ServeHTTP(w, r)
+			if r.URL.Path == "/queue" {
+				cancel()
+				time.Sleep(time.Second) // virtual
+				answered = r.Context().Err() == nil
+			}
+		})})
+		res, err := b.Exec(ctx, attempt("j1", "sleep=1000"), nil)
+		if err != nil || res.Conclusion != flow.Cancelled || !strings.Contains(res.Error, "confirmed it") {
+			t.Errorf("%+v, %v", res, err)
+		}
+		if !answered {
+			t.Error("the request was broken off")
+		}
+	})
+}

@@ -3,6 +3,7 @@ package sparky_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -236,6 +237,55 @@ func TestExecPlainGivesUp(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestExecPlainNeverTwice: the job is over before the answer to its post is
+// given up, so that posting it again would run it again.
+func TestExecPlainNeverTwice(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		fake := newFake(t)
+		b := newBench(t, sparky.ExecutorConfig{}, map[string]http.Handler{testHost: sparkytest.WithFaults(fake, once(1, "POST /queue", sparkytest.HangAfter))})
+		a := attempt("j1", "hello")
+		res, err := b.Exec(t.Context(), a, nil)
+		if err != nil || res.Conclusion != flow.Success {
+			t.Errorf("%+v, %v", res, err)
+		}
+		if n := fake.Runs(a.Job.Queue, a.JobID); n != 1 {
+			t.Errorf("it ran %d times", n)
+		}
+	})
+}
+
+// TestExecPlainLog: the report is fetched whole again and again, and each
+// byte of it is in the log once.
+func TestExecPlainLog(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		fake := sparkytest.NewFake(sparkytest.FakeConfig{Run: func(j *sparkytest.FakeJob) int {
+			for i := range 5 {
+				j.Printf("line %d\r", i) // the other half of the line's end comes later
+				j.Sleep(20 * time.Second)
+				j.Printf("\n\x1b[35mcolour\x1b[0m %s", strings.Repeat("x", 40_000))
+				j.Sleep(20 * time.Second)
+				j.Printf("\r\n")
+			}
+			j.Printf("meta: cromt result=ok\r\n")
+			return 0
+		}})
+		t.Cleanup(fake.Close)
+		b := newBench(t, sparky.ExecutorConfig{}, map[string]http.Handler{testHost: fake})
+		var log bytes.Buffer
+		res, err := b.Exec(t.Context(), attempt("j1", "hello"), &log)
+		if err != nil || res.Conclusion != flow.Success {
+			t.Fatalf("%+v, %v", res, err)
+		}
+		var want strings.Builder
+		for i := range 5 {
+			fmt.Fprintf(&want, "line %d\n\x1b[35mcolour\x1b[0m %s\n", i, strings.Repeat("x", 40_000))
+		}
+		if log.String() != want.String() {
+			t.Errorf("%d bytes of log, want %d; it begins %.100q", log.Len(), want.Len(), log.String())
+		}
+	})
 }
 
 // after lets n requests pass and then always fails.
