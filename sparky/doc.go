@@ -4,5 +4,6 @@
 // A job is sent in two forms at once. Its sparrowfile is a self-contained
 // Raku program, the same for every job, that a real Sparky host runs; its
 // sparrowdo-config holds all that varies, as a [Spec], which that program
-// reads through config() and which cromt's own agent executes directly.
+// reads through config() and which cromt's own agent executes directly. A
+// host that says that it is our agent gets the second form alone.
 package sparky

@@ -54,8 +54,10 @@ func (t *attempt) prepare(ctx context.Context) (QueueRequest, error) {
 			Sparrowdo: options,
 		},
 		Trigger:         json.RawMessage("{}"),
-		Sparrowfile:     sparrowfile,
 		SparrowdoConfig: config,
+	}
+	if t.hello == nil { // our agent runs the config; the program would be most of the request
+		q.Sparrowfile = sparrowfile
 	}
 	if len(config) > MaxQueueBody-len(sparrowfile)-len(sparrowfile)/2 {
 		return QueueRequest{}, refuse(fmt.Errorf("job %s: its vars and options take %d bytes, which is more than a host accepts", t.a.Job.Key, len(config)))

@@ -34,7 +34,7 @@ func (c *graphCmd) Run(ctx context.Context, p *program) error {
 	var picture string
 	switch c.format() {
 	case "dot":
-		picture = plan.Dot(nil)
+		picture = plan.Dot()
 	case "svg":
 		picture = string(plan.SVG(nil))
 	default:

@@ -62,3 +62,8 @@ func (l *pipeListener) Close() error {
 }
 
 func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "memory", Net: "pipe"} }
+
+// Refuse is the Dial of a host on which nothing listens.
+func Refuse(context.Context, string, string) (net.Conn, error) {
+	return nil, errors.New("connection refused")
+}

@@ -112,7 +112,7 @@ func (p *parser) interpolated() *expr {
 func (p *parser) dollar() {
 	switch word := p.sigilWord(); word {
 	case "$(", "${", "$":
-		p.fail(strconv.Quote(word)+" in double quotes is not supported by the built-in runner", `write \$ for the shell, or use single quotes; as Raku it `+needsHost)
+		p.fail(`"`+word+`" in double quotes is not supported by the built-in runner`, `write \$ for the shell, or use single quotes; as Raku it `+needsHost)
 	default:
 		p.refuse(word)
 	}

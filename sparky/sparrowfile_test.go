@@ -1,0 +1,292 @@
+package sparky_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cromt/cromt/sparky"
+	"github.com/cromt/cromt/sparky/sparkytest"
+)
+
+// dslModule stands in for what sparrowdo loads before a sparrowfile: config(),
+// tags(), and subs whose names a sparrowfile must not trip over.
+const dslModule = `
+unit module Sparrow6::DSL;
+sub config is export { Rakudo::Internals::JSON.from-json('config.json'.IO.slurp) }
+sub tags   is export { Rakudo::Internals::JSON.from-json('tags.json'.IO.slurp) }
+sub bash(|) is export { die 'a plugin' }
+sub directory(|) is export { die 'a plugin' }
+sub git-scm(|) is export { die 'a plugin' }
+sub meta(|) is export { die 'not ours' }
+sub clone(|) is export { die 'not ours' }
+`
+
+// stubTom plays tom: its last word is the scenario.
+const stubTom = `#!/bin/bash
+echo "tom $*"
+case "${@: -1}" in
+  env) printf %s "$X" >"$OUT/x"; env >"$OUT/env"; pwd; cat .artifacts/in.txt .artifacts/b/in.txt;;
+  make) mkdir -p out; printf 'made by %s' "$WORKER" >out/patch.sql; ln -s /etc/passwd out/link;;
+  fail) echo oops; exit 7;;
+  sleep) echo begin; sleep 60;;
+  stdin) cat; echo "stdin at its end";;
+esac
+`
+
+// realHost is what a Sparky host has: the API, tom, git and raku.
+type realHost struct {
+	*sparkytest.Fake
+	dir, repo, head, old string
+	port                 string
+}
+
+func newRealHost(t *testing.T) *realHost {
+	t.Helper()
+	for _, tool := range []string{"raku", "git", "curl"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Fatalf("%s is needed to run the program that is sent to real hosts: %v", tool, err)
+		}
+	}
+	h := &realHost{Fake: newFake(t), dir: t.TempDir()}
+	srv := httptest.NewServer(h.Fake)
+	t.Cleanup(srv.Close)
+	u, err := url.Parse(srv.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.port = u.Port()
+	h.write(t, "lib/Sparrow6/DSL.rakumod", dslModule, 0o600)
+	h.write(t, "bin/tom", stubTom, 0o700)
+	h.repo = filepath.Join(h.dir, "repo")
+	h.write(t, "repo/sub/file.txt", "one", 0o600)
+	h.git(t, "init", "--quiet", "--initial-branch=main")
+	h.git(t, "add", "-A")
+	h.git(t, "commit", "--quiet", "-m", "one")
+	h.old = h.git(t, "rev-parse", "HEAD")
+	h.write(t, "repo/sub/file.txt", "two", 0o600)
+	h.git(t, "commit", "--quiet", "-am", "two")
+	h.head = h.git(t, "rev-parse", "HEAD")
+	return h
+}
+
+func (h *realHost) write(t *testing.T, name, text string, mode os.FileMode) {
+	t.Helper()
+	path := filepath.Join(h.dir, filepath.FromSlash(name))
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (h *realHost) git(t *testing.T, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "git", append([]string{"-C", h.repo, "-c", "user.name=t", "-c", "user.email=t@example.org"}, args...)...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("git %v: %v\n%s", args, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// run runs the program as sparrowdo would and returns its report and exit code.
+func (h *realHost) run(t *testing.T, ctx context.Context, id string, spec sparky.Spec) (report string, exit int, cwd string) {
+	t.Helper()
+	cwd = filepath.Join(h.dir, "cache", id, ".sparrowdo")
+	rel := "cache/" + id + "/.sparrowdo/"
+	config, err := json.Marshal(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tags, err := json.Marshal(map[string]string{
+		"SPARKY_PROJECT": "p", "SPARKY_JOB_ID": id, "SPARKY_TCP_PORT": h.port, "SPARKY_WORKER": "localhost", "SPARKY_API_TOKEN": "t0ken-of-host",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.write(t, rel+"config.json", string(config), 0o600)
+	h.write(t, rel+"tags.json", string(tags), 0o600)
+	h.write(t, rel+"sparrowfile", sparky.Sparrowfile, 0o600)
+	cmd := exec.CommandContext(ctx, "raku", "-I", filepath.Join(h.dir, "lib"), "-MSparrow6::DSL", "sparrowfile")
+	cmd.Dir = cwd
+	cmd.Env = append(os.Environ(), "PATH="+filepath.Join(h.dir, "bin")+":"+os.Getenv("PATH"), "HOME="+h.dir, "OUT="+h.dir,
+		"SP6_CONFIG=config.raku", "SP6_TAGS=SPARKY_API_TOKEN=t0ken-of-host")
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.WaitDelay = 5 * time.Second
+	_ = cmd.Run() // the exit code says it
+	return out.String(), cmd.ProcessState.ExitCode(), cwd
+}
+
+func spec(src sparky.SpecSource, actions ...string) sparky.Spec {
+	return sparky.Spec{Cromt: 1, Source: src, Actions: actions, Options: []string{"--verbose"}, Env: map[string]string{}}
+}
+
+func TestSparrowfile(t *testing.T) {
+	h := newRealHost(t)
+	git := sparky.SpecSource{Kind: sparky.SpecGit, URL: "file://" + h.repo}
+	at := func(commit, ref string) sparky.SpecSource { s := git; s.Commit, s.Ref = commit, ref; return s }
+	missing := git
+	missing.Dir = "nosuch"
+	timeout := spec(git, "sleep")
+	timeout.Timeout = 1
+	noOutput, link := spec(git, "env-less"), spec(git, "make")
+	noOutput.Out = []sparky.SpecOutput{{File: "x", Path: "nosuch"}}
+	link.Out = []sparky.SpecOutput{{File: "x", Path: "out/link"}}
+	tests := []struct {
+		name string
+		spec sparky.Spec
+		exit int
+		want []string
+	}{
+		{"default branch", spec(git, "hello"), 0, []string{"meta: cromt commit=" + h.head, "tom --no_index_update --verbose hello", "meta: cromt result=ok step=scenario exit=0"}},
+		{"an older commit", spec(at(h.old, ""), "hello"), 0, []string{"meta: cromt commit=" + h.old, "result=ok"}},
+		{"a branch", spec(at("", "main"), "hello"), 0, []string{"meta: cromt commit=" + h.head, "result=ok"}},
+		{"a short commit", spec(at("", h.old[:8]), "hello"), 0, []string{"meta: cromt commit=" + h.old, "result=ok"}},
+		{"an unknown commit", spec(at(strings.Repeat("d", 40), ""), "hello"), 128, []string{"result=infrastructure step=checkout exit=128"}},
+		{"an unknown repository", spec(sparky.SpecSource{Kind: sparky.SpecGit, URL: "file:///nosuch"}, "hello"), 128, []string{"result=infrastructure step=clone exit=128"}},
+		{"an option for a URL", spec(sparky.SpecSource{Kind: sparky.SpecGit, URL: "--upload-pack=touch " + h.dir + "/canary"}, "hello"), 128, []string{"result=infrastructure"}},
+		{"no such folder", spec(missing, "hello"), 70, []string{"there is no directory", "result=infrastructure"}},
+		{"a directory of the host", spec(sparky.SpecSource{Kind: sparky.SpecDir, Dir: "~/repo/sub"}, "hello"), 0, []string{"result=ok"}},
+		{"failure", spec(git, "hello", "fail", "hello"), 7, []string{"oops", "result=failed step=scenario exit=7"}},
+		{"timeout", timeout, 124, []string{"begin", "result=timeout step=scenario exit=124"}},
+		{"stdin is empty", spec(git, "stdin"), 0, []string{"stdin at its end", "result=ok"}},
+		{"no output", noOutput, 66, []string{"artifact x: nosuch is not a regular file", "result=failed step=outputs exit=66"}},
+		{"output out of the checkout", link, 66, []string{"result=failed step=outputs exit=66"}},
+	}
+	for i, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			report, exit, cwd := h.run(t, t.Context(), fmt.Sprintf("t%d", i), tt.spec)
+			if exit != tt.exit {
+				t.Errorf("exit code %d, want %d", exit, tt.exit)
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(report, want) {
+					t.Errorf("%q is missing", want)
+				}
+			}
+			if _, err := os.Stat(filepath.Join(cwd, "cromt-work")); err == nil {
+				t.Error("the checkout is left behind")
+			}
+			if t.Failed() {
+				t.Logf("report:\n%s", report)
+			}
+		})
+	}
+	if _, err := os.Stat(filepath.Join(h.dir, "canary")); err == nil {
+		t.Error("a URL was taken for an option")
+	}
+	if got, err := os.ReadFile(filepath.Join(h.repo, "sub", "file.txt")); err != nil || string(got) != "two" {
+		t.Errorf("the host's own directory: %q, %v", got, err)
+	}
+}
+
+func TestSparrowfileData(t *testing.T) {
+	h := newRealHost(t)
+	value := "it's \"x\" $(id) `id` \\ ;&|\n\r\n\t é e\u0301 \xff\xfe \x01 ___comma___ ,=" + strings.Repeat("long ", 1000)
+	s := spec(sparky.SpecSource{Kind: sparky.SpecGit, URL: "file://" + h.repo, Dir: "sub"}, "env", "make")
+	s.Env = map[string]string{"X": base64.StdEncoding.EncodeToString([]byte(value)), "WORKER": base64.StdEncoding.EncodeToString([]byte("A"))}
+	s.In = []sparky.SpecInput{{Name: "cromt-in-1", Path: "in.txt"}, {Name: "cromt-in-1", Path: "b/in.txt"}}
+	s.Out = []sparky.SpecOutput{{File: "patch.sql", Path: "out/patch.sql"}}
+	c, err := sparky.NewClient(sparky.HostConfig{URL: "http://127.0.0.1:" + h.port, Token: "t0ken-of-host"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.CloseIdle)
+	if err := c.PutFile(t.Context(), "p", "data", "cromt-in-1", strings.NewReader("<input>"), 7); err != nil {
+		t.Fatal(err)
+	}
+	report, exit, _ := h.run(t, t.Context(), "data", s)
+	sum := sha256.Sum256([]byte("made by A"))
+	for _, want := range []string{"<input><input>", "/cromt-work/src/sub\n", fmt.Sprintf("meta: cromt out=patch.sql bytes=9 sha256=%x", sum)} {
+		if exit != 0 || !strings.Contains(report, want) {
+			t.Fatalf("exit code %d, %q is missing in\n%s", exit, want, report)
+		}
+	}
+	if got, err := os.ReadFile(filepath.Join(h.dir, "x")); err != nil || string(got) != value {
+		t.Errorf("the variable arrived as %q, %v", got, err)
+	}
+	env, err := os.ReadFile(filepath.Join(h.dir, "env"))
+	if err != nil || bytes.Contains(env, []byte("SP6_")) || bytes.Contains(env, []byte("t0ken")) {
+		t.Errorf("the scenario's environment has Sparky's own: %v", err)
+	}
+	if got := h.File("p", "data", "patch.sql"); string(got) != "made by A" {
+		t.Errorf("output %q", got)
+	}
+}
+
+func TestSparrowfileArchive(t *testing.T) {
+	h := newRealHost(t)
+	var archive bytes.Buffer
+	z := gzip.NewWriter(&archive)
+	w := tar.NewWriter(z)
+	if err := w.WriteHeader(&tar.Header{Name: "x.txt", Mode: 0o644, Size: 2}); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = w.Write([]byte("x\n")) // to memory
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c, err := sparky.NewClient(sparky.HostConfig{URL: "http://127.0.0.1:" + h.port, Token: "t0ken-of-host"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.CloseIdle)
+	if err := c.PutFile(t.Context(), "cromt-src", "src-run1", "src.tar.gz", bytes.NewReader(archive.Bytes()), int64(archive.Len())); err != nil {
+		t.Fatal(err)
+	}
+	src := sparky.SpecSource{Kind: sparky.SpecArchive, Project: "cromt-src", JobID: "src-run1", File: "src.tar.gz", SHA256: fmt.Sprintf("%x", sha256.Sum256(archive.Bytes()))}
+	if report, exit, _ := h.run(t, t.Context(), "arch", spec(src, "hello")); exit != 0 || !strings.Contains(report, "result=ok") {
+		t.Errorf("exit code %d\n%s", exit, report)
+	}
+	src.SHA256 = strings.Repeat("0", 64)
+	if report, exit, _ := h.run(t, t.Context(), "arch2", spec(src, "hello")); exit != 70 || !strings.Contains(report, "result=infrastructure step=archive") {
+		t.Errorf("with another sum: exit code %d\n%s", exit, report)
+	}
+}
+
+func TestSparrowfileCancel(t *testing.T) {
+	h := newRealHost(t)
+	c, err := sparky.NewClient(sparky.HostConfig{URL: "http://127.0.0.1:" + h.port, Token: "t0ken-of-host"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.CloseIdle)
+	flag := map[string]bool{"cancel": true}
+	if err := c.PutStash(t.Context(), "p", "before", flag); err != nil {
+		t.Fatal(err)
+	}
+	src := sparky.SpecSource{Kind: sparky.SpecGit, URL: "file://" + h.repo}
+	if report, exit, _ := h.run(t, t.Context(), "before", spec(src, "hello")); exit != 130 || strings.Contains(report, "tom ") {
+		t.Errorf("cancelled before it began: exit code %d\n%s", exit, report)
+	}
+	timer := time.AfterFunc(3*time.Second, func() {
+		if err := c.PutStash(t.Context(), "p", "while", flag); err != nil {
+			t.Error(err)
+		}
+	})
+	defer timer.Stop()
+	begun := time.Now()
+	report, exit, _ := h.run(t, t.Context(), "while", spec(src, "sleep"))
+	if took := time.Since(begun); exit != 130 || !strings.Contains(report, "result=cancelled step=scenario exit=130") || took > 30*time.Second {
+		t.Errorf("exit code %d after %v\n%s", exit, took, report)
+	}
+}
