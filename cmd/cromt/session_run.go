@@ -106,8 +106,8 @@ func catchSignals() (<-chan os.Signal, func()) {
 }
 
 // listens reports whether something takes connections at a TCP address.
-func listens(addr string) bool {
-	conn, err := net.DialTimeout("tcp", addr, probeTimeout)
+func listens(ctx context.Context, addr string) bool {
+	conn, err := (&net.Dialer{Timeout: probeTimeout}).DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return false
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,8 +19,32 @@ import (
 type world struct {
 	plan     *flow.Plan
 	a, b, c  *flow.Job
-	out, err bytes.Buffer
+	out, err buffer
 	con      *console.Console
+}
+
+// buffer is what two goroutines write and read.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+func (b *buffer) Reset() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.b.Reset()
 }
 
 func newWorld(o console.Options) *world {
@@ -143,7 +168,7 @@ func TestJSON(t *testing.T) {
 		ended(flow.JobCompleted, w.a, 1, flow.Failure, "bad"), flow.Event{Kind: flow.RunCompleted, Run: "r", Conclusion: flow.Failure})
 	w.con.Messagef("not json")
 	var kinds []string
-	dec := json.NewDecoder(&w.out)
+	dec := json.NewDecoder(strings.NewReader(w.out.String()))
 	for dec.More() {
 		var e console.Event
 		if err := dec.Decode(&e); err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -100,7 +101,7 @@ func TestLive(t *testing.T) {
 			term.write(t, w.out.String())
 			w.out.Reset()
 			got := term.String()
-			for _, spin := range []rune("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏") {
+			for _, spin := range "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏" {
 				got = strings.ReplaceAll(got, string(spin), "~")
 			}
 			if got != strings.TrimSpace(want) {
@@ -144,13 +145,14 @@ cromt: a message`)
 // next one still takes their place.
 func TestLiveNarrower(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		columns := 60
-		w := newWorld(console.Options{Live: true, Size: func() (int, int) { return columns, 10 }})
+		var columns atomic.Int32
+		columns.Store(60)
+		w := newWorld(console.Options{Live: true, Size: func() (int, int) { return int(columns.Load()), 10 }})
 		w.report(t, flow.Event{Kind: flow.JobStarted, Job: w.a, Attempt: 1})
 		time.Sleep(150 * time.Millisecond)
 		synctest.Wait()
-		columns = 30
-		narrow := &terminal{columns: columns}
+		columns.Store(30)
+		narrow := &terminal{columns: 30}
 		narrow.write(t, w.out.String())
 		w.out.Reset()
 		time.Sleep(100 * time.Millisecond)
