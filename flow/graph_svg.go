@@ -153,7 +153,7 @@ func (n *graphNode) draw(b *bytes.Buffer, at *box) {
 // drawState draws a sign of its own for each state: colours are not seen by
 // everyone.
 func drawState(b *bytes.Buffer, state string, x, y float64) {
-	sign := ""
+	var sign string
 	switch state {
 	case string(Success):
 		sign = "M-4,0L-1,3L4,-3"

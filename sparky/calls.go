@@ -167,7 +167,7 @@ func (c *Client) jobPath(op, prefix, project, jobID string) (string, error) {
 
 // checkNames keeps names from a host that it would handle wrongly.
 func (c *Client) checkNames(op, project, jobID string) error {
-	bad := ""
+	var bad string
 	switch {
 	case !ProjectName.MatchString(project):
 		bad = "project name " + plainLine([]byte(project))

@@ -100,7 +100,9 @@ func (s *site) startAgent(listen string) {
 	lines := bufio.NewScanner(stderr)
 	for lines.Scan() {
 		if _, rest, ok := strings.Cut(lines.Text(), "ready at http://"); ok {
-			s.addr, _, _ = strings.Cut(rest, ",")
+			if s.addr == "" { // it stays: the proxy reads it
+				s.addr, _, _ = strings.Cut(rest, ",")
+			}
 			go func() { _, _ = io.Copy(io.Discard, stderr) }()
 			return
 		}

@@ -178,11 +178,15 @@ func (s *session) openJournal() error {
 // findOwn settles the run's own repository and its commit.
 func (s *session) findOwn(ctx context.Context) error {
 	needed := false
+	var folders []string
 	for _, j := range s.plan.Jobs {
 		needed = needed || j.Source.Kind == flow.SourceOwn
-		if j.Source.Kind == flow.SourceDir {
-			s.notes = append(s.notes, fmt.Sprintf("%s runs in %s as it is on %s, not at a pinned commit", j.Key, j.Source.Dir, j.Host))
+		if j.Source.Kind == flow.SourceDir && !slices.Contains(folders, j.Source.Dir) {
+			folders = append(folders, j.Source.Dir)
 		}
+	}
+	if len(folders) > 0 {
+		s.notes = append(s.notes, "folders of hosts run as they are there, not at a pinned commit: "+shorten(folders, maxNoted))
 	}
 	if s.cmd.Local && needed {
 		if err := s.makeTemp(); err != nil {
@@ -278,11 +282,11 @@ func (s *session) logger() *slog.Logger {
 
 // tell writes the report where it is wanted.
 func (s *session) tell(run *flow.Run) error {
-	run.Notes = append(slices.Clone(s.notes), run.Notes...)
 	var errs []error
-	if !s.display.JSON {
+	if !s.display.JSON { // the notes of the start were shown then
 		errs = append(errs, console.WriteReport(s.stdout, run, s.display.Color))
 	}
+	run.Notes = append(slices.Clone(s.notes), run.Notes...)
 	if s.report != nil {
 		errs = append(errs, s.report.commit(func(w io.Writer) error { return writeJSON(w, run) }))
 	}
@@ -308,4 +312,12 @@ func (s *session) close() {
 	if s.temp != "" {
 		_ = os.RemoveAll(s.temp)
 	}
+}
+
+// shorten joins the first most names, and says how many more there are.
+func shorten(names []string, most int) string {
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }

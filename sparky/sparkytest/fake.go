@@ -103,10 +103,10 @@ func (f *Fake) scan() {
 			if f.busy[project] {
 				continue
 			}
-			for id, q := range queue { // in no order, as readdir
+			for id := range queue { // in no order, as readdir
 				f.busy[project], f.ever[project] = true, true
 				f.wg.Add(1)
-				go f.run(project, id, q)
+				go f.run(project, id)
 				break
 			}
 		}
@@ -115,12 +115,12 @@ func (f *Fake) scan() {
 }
 
 // run plays sparky-runner for one trigger.
-func (f *Fake) run(project, id string, q sparky.QueueRequest) {
+func (f *Fake) run(project, id string) {
 	defer f.wg.Done()
 	key := project + "/" + id
 	f.pause(f.cfg.Start)
 	f.mu.Lock()
-	q = f.queues[project][id] // posted again meanwhile: the last one counts
+	q := f.queues[project][id] // posted again meanwhile: the last one counts
 	delete(f.queues[project], id)
 	ctx, kill := context.WithCancel(f.ctx)
 	defer kill()

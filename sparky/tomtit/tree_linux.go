@@ -197,7 +197,7 @@ func readAll() []process {
 	if err != nil {
 		return nil
 	}
-	defer dir.Close()
+	defer func() { _ = dir.Close() }()
 	names, _ := dir.Readdirnames(-1)
 	ps := make([]process, 0, len(names))
 	for _, name := range names {
@@ -233,7 +233,7 @@ func readFile(path string, buf []byte) int {
 	if err != nil {
 		return 0
 	}
-	defer syscall.Close(fd)
+	defer func() { _ = syscall.Close(fd) }()
 	n, err := syscall.Read(fd, buf)
 	if err != nil {
 		return 0

@@ -92,10 +92,10 @@ func TestValuesByteForByte(t *testing.T) {
 		files := map[string]string{
 			".tom/x.raku": fmt.Sprintf("task-run \"t\", %%( %s );\nbash 'for i in {0..99}; do n=W$i; printf \"%%s\\0\" \"${!n}\" >>\"$OUT.env\"; done', %%( envvars => { %s } );\n"+
 				"task-run \"py\", %%( %s );\ntask-run \"pl\", %%( %s );\n", &params, &envvars, &params, &params),
-			"t/hook.bash":        "for i in {0..99}; do n=V$i; a+=(\"t$i\" \"${!n}\"); done; run_task s \"${a[@]}\"\n",
+			"t/hook.bash":         "for i in {0..99}; do n=V$i; a+=(\"t$i\" \"${!n}\"); done; run_task s \"${a[@]}\"\n",
 			"t/tasks/s/task.bash": script.String(),
-			"py/task.py":         "from sparrow6lib import *\nwith open(__import__('os').environ['OUT'] + '.py', 'wb') as f:\n  for i in range(100): f.write(config()['v%d' % i].encode('utf-8', 'surrogateescape') + b'\\0')\n",
-			"pl/task.pl":         "open(my $f, '>:raw', \"$ENV{OUT}.pl\"); print $f config()->{\"v$_\"}, \"\\0\" for 0..99;\n",
+			"py/task.py":          "from sparrow6lib import *\nwith open(__import__('os').environ['OUT'] + '.py', 'wb') as f:\n  for i in range(100): f.write(config()['v%d' % i].encode('utf-8', 'surrogateescape') + b'\\0')\n",
+			"pl/task.pl":          "open(my $f, '>:raw', \"$ENV{OUT}.pl\"); print $f config()->{\"v$_\"}, \"\\0\" for 0..99;\n",
 		}
 		_, work := runScenario(t, files, append(env, "OUT="+filepath.Join(dir, "out"))...)
 		compare(t, batch, filepath.Join(dir, "out"), values, 3)
