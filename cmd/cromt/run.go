@@ -75,7 +75,7 @@ func (c *runCmd) Run(ctx context.Context, p *program) error {
 		return usage(err)
 	}
 	s.show()
-	if err := s.connect(); err != nil {
+	if err := s.connect(ctx); err != nil {
 		return usage(err)
 	}
 	if timeout > 0 {

@@ -232,9 +232,9 @@ func (s *session) show() {
 }
 
 // connect starts the agents inside this process, where some are needed.
-func (s *session) connect() error {
+func (s *session) connect(ctx context.Context) error {
 	if !s.cmd.Local {
-		if s.served = s.unserved(); len(s.served) == 0 {
+		if s.served = s.unserved(ctx); len(s.served) == 0 {
 			return nil
 		}
 		if !agentsRunHere {
@@ -250,11 +250,11 @@ func (s *session) connect() error {
 }
 
 // unserved are the names of localhost that jobs are for, when nothing listens there.
-func (s *session) unserved() []string {
+func (s *session) unserved(ctx context.Context) []string {
 	names := slices.DeleteFunc(s.urls(), func(u string) bool {
 		return hosts.Key(u) != flow.DefaultHostURL && hosts.Key(u) != "http://localhost:4000"
 	})
-	if len(names) > 0 && listens("127.0.0.1:4000") {
+	if len(names) > 0 && listens(ctx, "127.0.0.1:4000") {
 		return nil
 	}
 	return names

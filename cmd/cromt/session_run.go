@@ -106,10 +106,8 @@ func catchSignals() (<-chan os.Signal, func()) {
 }
 
 // listens reports whether something takes connections at a TCP address.
-func listens(addr string) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
-	defer cancel()
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+func listens(ctx context.Context, addr string) bool {
+	conn, err := (&net.Dialer{Timeout: probeTimeout}).DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return false
 	}
