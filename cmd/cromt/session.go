@@ -38,6 +38,7 @@ type session struct {
 	console *console.Console
 	display console.Options
 	local   *agent.Local // serves every host, or those of served
+	ended   bool         // local is closed
 	served  []string     // the names of localhost that local serves
 }
 

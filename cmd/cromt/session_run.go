@@ -76,13 +76,16 @@ func (s *session) engine() *flow.Engine {
 func (s *session) quit() {
 	if s.local != nil {
 		s.closeLocal(quitTimeout)
-		s.local = nil
 	}
 }
 
 // closeLocal ends the agents inside this process, killing what still runs
 // after the time is over.
 func (s *session) closeLocal(limit time.Duration) {
+	if s.ended {
+		return
+	}
+	s.ended = true
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	if err := s.local.Close(ctx); err != nil {
