@@ -70,6 +70,7 @@ func (c *runCmd) Run(ctx context.Context, p *program) error {
 		return usage(err)
 	}
 	s := &session{program: p, cmd: c}
+	defer outlivePipe()()
 	defer s.close()
 	if err := s.prepare(ctx); err != nil {
 		return usage(err)

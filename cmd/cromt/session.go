@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/cromt/cromt/cmd/cromt/console"
 	"github.com/cromt/cromt/cmd/cromt/gitrepo"
@@ -38,6 +39,7 @@ type session struct {
 	console *console.Console
 	display console.Options
 	local   *agent.Local // serves every host, or those of served
+	ended   bool         // local is closed
 	served  []string     // the names of localhost that local serves
 }
 
@@ -284,7 +286,10 @@ func (s *session) logger() *slog.Logger {
 func (s *session) tell(run *flow.Run) error {
 	var errs []error
 	if !s.display.JSON { // the notes of the start were shown then
-		errs = append(errs, console.WriteReport(s.stdout, run, s.display.Color))
+		err := console.WriteReport(s.stdout, run, s.display.Color)
+		if !errors.Is(err, syscall.EPIPE) { // a reader that has seen enough is no failure
+			errs = append(errs, err)
+		}
 	}
 	run.Notes = append(slices.Clone(s.notes), run.Notes...)
 	if s.report != nil {
