@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
-	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -105,7 +104,7 @@ func (h *realHost) git(t *testing.T, args ...string) string {
 }
 
 // run runs the program as sparrowdo would and returns its report and exit code.
-func (h *realHost) run(ctx context.Context, t *testing.T, id string, spec sparky.Spec) (report string, exit int, cwd string) {
+func (h *realHost) run(t *testing.T, id string, spec sparky.Spec) (report string, exit int, cwd string) {
 	t.Helper()
 	cwd = filepath.Join(h.dir, "cache", id, ".sparrowdo")
 	rel := "cache/" + id + "/.sparrowdo/"
@@ -122,7 +121,7 @@ func (h *realHost) run(ctx context.Context, t *testing.T, id string, spec sparky
 	h.write(t, rel+"config.json", string(config), 0o600)
 	h.write(t, rel+"tags.json", string(tags), 0o600)
 	h.write(t, rel+"sparrowfile", sparky.Sparrowfile, 0o600)
-	cmd := exec.CommandContext(ctx, "raku", "-I", filepath.Join(h.dir, "lib"), "-MSparrow6::DSL", "sparrowfile")
+	cmd := exec.CommandContext(t.Context(), "raku", "-I", filepath.Join(h.dir, "lib"), "-MSparrow6::DSL", "sparrowfile")
 	cmd.Dir = cwd
 	cmd.Env = append(os.Environ(), "PATH="+filepath.Join(h.dir, "bin")+":"+os.Getenv("PATH"), "HOME="+h.dir, "OUT="+h.dir,
 		"SP6_CONFIG=config.raku", "SP6_TAGS=SPARKY_API_TOKEN=t0ken-of-host")
@@ -171,7 +170,7 @@ func TestSparrowfile(t *testing.T) {
 	}
 	for i, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			report, exit, cwd := h.run(t.Context(), t, fmt.Sprintf("t%d", i), tt.spec)
+			report, exit, cwd := h.run(t, fmt.Sprintf("t%d", i), tt.spec)
 			if exit != tt.exit {
 				t.Errorf("exit code %d, want %d", exit, tt.exit)
 			}
@@ -211,7 +210,7 @@ func TestSparrowfileData(t *testing.T) {
 	if err := c.PutFile(t.Context(), "p", "data", "cromt-in-1", strings.NewReader("<input>"), 7); err != nil {
 		t.Fatal(err)
 	}
-	report, exit, _ := h.run(t.Context(), t, "data", s)
+	report, exit, _ := h.run(t, "data", s)
 	sum := sha256.Sum256([]byte("made by A"))
 	for _, want := range []string{"<input><input>", "/cromt-work/src/sub\n", fmt.Sprintf("meta: cromt out=patch.sql bytes=9 sha256=%x", sum)} {
 		if exit != 0 || !strings.Contains(report, want) {
@@ -254,11 +253,11 @@ func TestSparrowfileArchive(t *testing.T) {
 		t.Fatal(err)
 	}
 	src := sparky.SpecSource{Kind: sparky.SpecArchive, Project: "cromt-src", JobID: "src-run1", File: "src.tar.gz", SHA256: fmt.Sprintf("%x", sha256.Sum256(archive.Bytes()))}
-	if report, exit, _ := h.run(t.Context(), t, "arch", spec(src, "hello")); exit != 0 || !strings.Contains(report, "result=ok") {
+	if report, exit, _ := h.run(t, "arch", spec(src, "hello")); exit != 0 || !strings.Contains(report, "result=ok") {
 		t.Errorf("exit code %d\n%s", exit, report)
 	}
 	src.SHA256 = strings.Repeat("0", 64)
-	if report, exit, _ := h.run(t.Context(), t, "arch2", spec(src, "hello")); exit != 70 || !strings.Contains(report, "result=infrastructure step=archive") {
+	if report, exit, _ := h.run(t, "arch2", spec(src, "hello")); exit != 70 || !strings.Contains(report, "result=infrastructure step=archive") {
 		t.Errorf("with another sum: exit code %d\n%s", exit, report)
 	}
 }
@@ -275,7 +274,7 @@ func TestSparrowfileCancel(t *testing.T) {
 		t.Fatal(err)
 	}
 	src := sparky.SpecSource{Kind: sparky.SpecGit, URL: "file://" + h.repo}
-	if report, exit, _ := h.run(t.Context(), t, "before", spec(src, "hello")); exit != 130 || strings.Contains(report, "tom ") {
+	if report, exit, _ := h.run(t, "before", spec(src, "hello")); exit != 130 || strings.Contains(report, "tom ") {
 		t.Errorf("cancelled before it began: exit code %d\n%s", exit, report)
 	}
 	timer := time.AfterFunc(3*time.Second, func() {
@@ -285,7 +284,7 @@ func TestSparrowfileCancel(t *testing.T) {
 	})
 	defer timer.Stop()
 	begun := time.Now()
-	report, exit, _ := h.run(t.Context(), t, "while", spec(src, "sleep"))
+	report, exit, _ := h.run(t, "while", spec(src, "sleep"))
 	if took := time.Since(begun); exit != 130 || !strings.Contains(report, "result=cancelled step=scenario exit=130") || took > 30*time.Second {
 		t.Errorf("exit code %d after %v\n%s", exit, took, report)
 	}
