@@ -2,259 +2,216 @@ package flow
 
 import (
 	"fmt"
-	"io"
 	"strings"
 )
 
-// Paint says how a job is drawn in a graph: its conclusion, or "" while it
-// has none. A nil Paint draws the plan without states.
-type Paint func(*Job) Conclusion
+// StateFunc says how far a job is, for the colours of a graph. The conclusion
+// matters when the status is [StatusCompleted].
+type StateFunc func(*Job) (Status, Conclusion)
 
-// maxGraphLabels is how many host labels a drawn names; of more it gives the count.
-const maxGraphLabels = 6
-
-// drawn is an invocation as a graph shows it.
-type drawn struct {
-	id    string
-	lines []string // its key, then its hosts
-	state string   // a Conclusion, or "" for none
+// graphNode is an invocation in a picture, or a stage when there are too many.
+type graphNode struct {
+	name  string // the key of the invocation
+	title string // the user's, "" when there is none
+	state string // a status or a conclusion; "" is no colour
+	hosts []graphHost
 }
 
-type edge struct {
+// graphHost is one line of a node.
+type graphHost struct {
+	label, state string
+	plain        bool // no host, but something about all of them
+}
+
+// graphEdge joins nodes by their places in the list. When is of after edges.
+type graphEdge struct {
 	from, to int
-	label    string // of an after edge: when it is followed; dashed
-	after    bool
+	when     When
 }
 
-// drawing is a plan as nodes and edges, in the plan's order.
-func (p *Plan) drawing(paint Paint) (nodes []drawn, edges []edge) {
-	index := make(map[*Invocation]int, len(p.Invocations))
+// graph returns the invocations as nodes, in the order of the plan.
+func (p *Plan) graph(state StateFunc) ([]graphNode, []graphEdge) {
+	nodes := make([]graphNode, len(p.Invocations))
+	place := make(map[*Invocation]int, len(p.Invocations))
+	var edges []graphEdge
 	for i, inv := range p.Invocations {
-		index[inv] = i
-		n := drawn{id: fmt.Sprintf("n%d", i), lines: []string{inv.Key}}
-		if len(inv.Jobs) > maxGraphLabels {
-			n.lines = append(n.lines, fmt.Sprintf("%d hosts", len(inv.Jobs)))
-		} else {
-			for _, j := range inv.Jobs {
-				n.lines = append(n.lines, j.Label)
-			}
+		place[inv] = i
+		for _, b := range inv.Before {
+			edges = append(edges, graphEdge{from: place[b], to: i})
 		}
-		if paint != nil {
-			n.state = worst(inv.Jobs, paint)
+		nodes[i] = graphNode{name: inv.Key, title: inv.Title, hosts: graphHosts(inv, state)}
+		if state != nil {
+			nodes[i].state = worstState(inv.Jobs, state)
 		}
-		nodes = append(nodes, n)
 	}
 	for i, inv := range p.Invocations {
-		for _, b := range inv.Before {
-			edges = append(edges, edge{from: index[b], to: i})
-		}
-		for _, a := range inv.After {
-			edges = append(edges, edge{from: i, to: index[a.Invocation], label: string(a.When), after: true})
+		for _, e := range inv.After {
+			edges = append(edges, graphEdge{from: i, to: place[e.Invocation], when: e.When})
 		}
 	}
 	return nodes, edges
 }
 
-// worst is the conclusion that stands for all jobs of an invocation.
-func worst(jobs []*Job, paint Paint) string {
-	has := make(map[Conclusion]bool)
-	for _, j := range jobs {
-		has[paint(j)] = true
-	}
-	for _, c := range []Conclusion{Failure, TimedOut, Cancelled, "", Skipped, Neutral} {
-		if has[c] {
-			return string(c)
+// graphHosts returns the hosts of a node; of many only how many there are.
+func graphHosts(inv *Invocation, state StateFunc) []graphHost {
+	const most = 6 // lines that a node may have and still be one of many
+	if len(inv.Jobs) <= most {
+		hosts := make([]graphHost, len(inv.Jobs))
+		for i, j := range inv.Jobs {
+			hosts[i].label = j.Label
+			if state != nil {
+				hosts[i].state = stateIn(j, state)
+			}
 		}
+		return hosts
 	}
-	return string(Success)
+	return append([]graphHost{{label: count(len(inv.Jobs), "host"), plain: true}}, jobCounts(inv.Jobs, state)...)
 }
 
-// Mermaid returns the plan as a Mermaid flowchart, which GitHub renders.
-// Paint may be nil.
-func (p *Plan) Mermaid(paint Paint) string {
-	nodes, edges := p.drawing(paint)
+// jobCounts says how many jobs are in each state.
+func jobCounts(jobs []*Job, state StateFunc) []graphHost {
+	if state == nil {
+		return nil
+	}
+	var lines []graphHost
+	number := make(map[string]int)
+	for _, j := range jobs {
+		number[stateIn(j, state)]++
+	}
+	for _, s := range graphStates() {
+		if number[s] > 0 {
+			lines = append(lines, graphHost{label: fmt.Sprintf("%d %s", number[s], strings.ReplaceAll(s, "_", " ")), state: s})
+		}
+	}
+	return lines
+}
+
+// graphStates are those with a colour, the one to notice first.
+func graphStates() []string {
+	return []string{
+		string(Failure), string(TimedOut), string(Cancelled), string(StatusInProgress), string(StatusQueued),
+		string(Neutral), string(Success), string(Skipped),
+	}
+}
+
+func stateIn(j *Job, state StateFunc) string {
+	status, conclusion := state(j)
+	if status == StatusCompleted {
+		return string(conclusion)
+	}
+	return string(status)
+}
+
+// worstState returns the state of an invocation: that of the job to notice
+// first. Some of its jobs queued and others done is in progress.
+func worstState(jobs []*Job, state StateFunc) string {
+	has := make(map[string]bool)
+	for _, j := range jobs {
+		has[stateIn(j, state)] = true
+	}
+	for _, s := range graphStates() {
+		if has[s] && s == string(StatusQueued) && len(has) > 1 {
+			return string(StatusInProgress)
+		}
+		if has[s] {
+			return s
+		}
+	}
+	return ""
+}
+
+// Mermaid returns the graph as a Mermaid flowchart, which GitHub shows in a
+// code block named mermaid, if it has at most 500 edges and 50,000 bytes.
+// State gives the colours; nil is none.
+func (p *Plan) Mermaid(state StateFunc) string {
+	nodes, edges := p.graph(state)
 	var b strings.Builder
 	b.WriteString("flowchart LR\n")
-	for _, n := range nodes {
-		text := make([]string, len(n.lines))
-		for i, l := range n.lines {
-			text[i] = mermaidText(l)
+	classes := make(map[string][]string)
+	for i, n := range nodes {
+		id := fmt.Sprint("n", i)
+		lines := []string{"<b>" + mermaidText(n.name) + "</b>"}
+		if n.title != "" {
+			lines = []string{"<b>" + mermaidText(n.title) + "</b>", mermaidText(n.name)}
 		}
-		class := ""
-		if n.state != "" {
-			class = ":::" + n.state
+		for _, h := range n.hosts {
+			lines = append(lines, mermaidText(h.label))
 		}
-		fmt.Fprintf(&b, "  %s[\"%s\"]%s\n", n.id, strings.Join(text, "<br/>"), class)
+		fmt.Fprintf(&b, "  %s(\"%s\")\n", id, strings.Join(lines, "<br/>"))
+		classes[n.state] = append(classes[n.state], id)
 	}
 	for _, e := range edges {
-		arrow := " --> "
-		if e.after {
-			arrow = " -. " + e.label + " .-> "
+		if e.when == "" {
+			fmt.Fprintf(&b, "  n%d --> n%d\n", e.from, e.to)
+		} else {
+			fmt.Fprintf(&b, "  n%d -. %s .-> n%d\n", e.from, e.when, e.to)
 		}
-		fmt.Fprintf(&b, "  %s%s%s\n", nodes[e.from].id, arrow, nodes[e.to].id)
 	}
-	if paint != nil {
-		for _, c := range paints {
-			fmt.Fprintf(&b, "  classDef %s fill:%s,stroke:%s,color:#fff\n", c.name, c.fill, c.fill)
+	for _, s := range graphStates() {
+		if len(classes[s]) > 0 {
+			c := stateColour(s)
+			fmt.Fprintf(&b, "  classDef %s stroke:%s,stroke-width:2px\n  class %s %s\n", s, c.light, strings.Join(classes[s], ","), s)
 		}
 	}
 	return b.String()
 }
 
-// paints are the colours of conclusions, dark enough for white text.
-var paints = []struct{ name, fill string }{
-	{"success", "#1a7f37"}, {"failure", "#cf222e"}, {"timed_out", "#bc4c00"},
-	{"cancelled", "#6e7781"}, {"skipped", "#8c959f"}, {"neutral", "#57606a"},
-}
-
-// mermaidText writes as entities whatever is not plain, as a label may hold
-// anything.
+// mermaidText writes as a character code whatever could mean something to
+// Mermaid, HTML or Markdown.
 func mermaidText(s string) string {
 	var b strings.Builder
-	for _, r := range s {
-		switch {
-		case r == '-' || r == '_' || r == '.' || r == ':' || r == ' ' || r == '@' || r == '/',
-			'0' <= r && r <= '9', 'A' <= r && r <= 'Z', 'a' <= r && r <= 'z', r > 0x9f:
+	for _, r := range printable(s) {
+		if r >= 0x80 || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune(" .-", r) {
 			b.WriteRune(r)
-		default:
+		} else {
 			fmt.Fprintf(&b, "#%d;", r)
 		}
 	}
 	return b.String()
 }
 
-// Dot returns the plan in the language of Graphviz. Paint may be nil.
-func (p *Plan) Dot(paint Paint) string {
-	nodes, edges := p.drawing(paint)
+// Dot returns the graph in the language of Graphviz.
+func (p *Plan) Dot() string {
+	nodes, edges := p.graph(nil)
 	var b strings.Builder
-	b.WriteString("digraph flow {\n  rankdir=LR\n  node [shape=box style=rounded fontname=\"sans-serif\"]\n  edge [fontname=\"sans-serif\" fontsize=10]\n")
-	for _, n := range nodes {
-		text := make([]string, len(n.lines))
-		for i, l := range n.lines {
-			text[i] = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", " ").Replace(l)
+	b.WriteString("digraph cromt {\n  rankdir=LR\n  node [shape=box, style=rounded, fontname=\"sans-serif\"]\n  edge [fontname=\"sans-serif\", fontsize=10]\n")
+	for i, n := range nodes {
+		label := dotText(n.name)
+		if n.title != "" {
+			label = dotText(n.title) + `\n` + label
 		}
-		color := ""
-		for _, c := range paints {
-			if c.name == n.state {
-				color = fmt.Sprintf(" style=\"rounded,filled\" fillcolor=%q fontcolor=white", c.fill)
-			}
+		for _, h := range n.hosts {
+			label += `\n` + dotText(h.label)
 		}
-		fmt.Fprintf(&b, "  %s [label=\"%s\"%s]\n", n.id, strings.Join(text, `\n`), color)
+		fmt.Fprintf(&b, "  n%d [label=\"%s\"]\n", i, label)
 	}
 	for _, e := range edges {
-		attr := ""
-		if e.after {
-			attr = fmt.Sprintf(" [style=dashed label=%q]", e.label)
+		if e.when == "" {
+			fmt.Fprintf(&b, "  n%d -> n%d\n", e.from, e.to)
+		} else {
+			fmt.Fprintf(&b, "  n%d -> n%d [style=dashed, label=\"%s\"]\n", e.from, e.to, e.when)
 		}
-		fmt.Fprintf(&b, "  %s -> %s%s\n", nodes[e.from].id, nodes[e.to].id, attr)
 	}
 	b.WriteString("}\n")
 	return b.String()
 }
 
-// WriteText writes the plan for people: stage by stage what starts when all
-// above it has ended, and each job's host, actions, source and artifacts.
-func (p *Plan) WriteText(w io.Writer) error {
-	ranks := p.ranks()
-	var b strings.Builder
-	for stage := range len(ranks) {
-		fmt.Fprintf(&b, "stage %d\n", stage+1)
-		for _, inv := range ranks[stage] {
-			fmt.Fprintf(&b, "  %s%s\n", inv.Key, inv.describe())
-			for _, j := range inv.Jobs {
-				fmt.Fprintf(&b, "    %s on %s: %s%s\n", j.Key, j.Host, strings.Join(j.Actions, " "), j.describe())
-			}
-		}
-	}
-	fmt.Fprintf(&b, "%d jobs of %d invocations\n", len(p.Jobs), len(p.Invocations))
-	_, err := io.WriteString(w, b.String())
-	return err
+func dotText(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `"`, `\"`, "&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(printable(s))
 }
 
-func (inv *Invocation) describe() string {
-	var b strings.Builder
-	if inv.Parent != nil {
-		when := WhenSuccess
-		for _, a := range inv.Parent.After {
-			if a.Invocation == inv {
-				when = a.When
-			}
-		}
-		fmt.Fprintf(&b, " after %s (%s)", inv.Parent.Key, when)
-	}
-	for i, c := range inv.Before {
-		sep := ", "
-		if i == 0 {
-			sep = " needs "
-		}
-		b.WriteString(sep + c.Key)
-	}
-	if len(inv.Jobs) > 0 {
-		fmt.Fprintf(&b, ", from %s", inv.Jobs[0].Source)
-	}
-	if inv.IgnoreErrors {
-		b.WriteString(", errors ignored")
-	}
-	return b.String()
-}
+// colour is one on a light and on a dark page.
+type colour struct{ light, dark string }
 
-func (j *Job) describe() string {
-	var b strings.Builder
-	if j.QueueID != "" {
-		fmt.Fprintf(&b, ", queue-id %s", j.QueueID)
+// stateColour returns the colour of a state, of enough contrast for text.
+func stateColour(state string) colour {
+	switch state {
+	case string(Success):
+		return colour{"#1a7f37", "#3fb950"}
+	case string(Failure), string(TimedOut):
+		return colour{"#cf222e", "#f85149"}
+	case string(StatusInProgress):
+		return colour{"#9a6700", "#d29922"}
 	}
-	for _, in := range j.In {
-		fmt.Fprintf(&b, ", takes %s from %s", in.File, in.From[0].Invocation.Key)
-	}
-	for _, out := range j.Out {
-		fmt.Fprintf(&b, ", makes %s", out.File)
-	}
-	return b.String()
-}
-
-// String describes the source for people.
-func (s Source) String() string {
-	switch s.Kind {
-	case SourceOwn:
-		if s.Dir == "" {
-			return "this repository"
-		}
-		return "this repository, folder " + s.Dir
-	case SourceDir:
-		return s.Dir + " on the host (not pinned)"
-	}
-	if s.Ref != "" {
-		return s.URL + " at " + s.Ref
-	}
-	return s.URL
-}
-
-// ranks groups invocations by how many others must be complete before them.
-func (p *Plan) ranks() [][]*Invocation {
-	rank := make(map[*Invocation]int, len(p.Invocations))
-	var ranks [][]*Invocation
-	for _, inv := range p.Invocations { // those that it needs come first
-		r := 0
-		if inv.Parent != nil {
-			r = rank[inv.Parent] + 1
-		}
-		for _, b := range inv.Before {
-			r = max(r, lastRank(b, rank)+1)
-		}
-		rank[inv] = r
-		for len(ranks) <= r {
-			ranks = append(ranks, nil)
-		}
-		ranks[r] = append(ranks[r], inv)
-	}
-	return ranks
-}
-
-// lastRank is the rank at which an invocation is complete.
-func lastRank(inv *Invocation, rank map[*Invocation]int) int {
-	r := rank[inv]
-	for _, a := range inv.After {
-		r = max(r, lastRank(a.Invocation, rank))
-	}
-	return r
+	return colour{"#59636e", "#9198a1"}
 }

@@ -1,135 +1,286 @@
 package flow
 
 import (
-	"cmp"
+	"bytes"
 	"fmt"
 	"html"
-	"slices"
 	"strings"
 	"unicode/utf8"
 )
 
-// The measures of an SVG, in pixels.
+// A picture with more is one that nobody can follow, and takes long to make:
+// then the stages are drawn.
 const (
-	svgLine   = 18 // height of a line of text
-	svgChar   = 7.6
-	svgPad    = 12
-	svgGapX   = 70
-	svgGapY   = 18
-	svgMargin = 16
-	svgMaxLen = 36 // characters of a line; longer ones end in …
+	maxDrawnNodes    = 300
+	maxDrawnSegments = 4000 // of edges, one for each column that they cross
+	maxDrawnStages   = 12
 )
 
-type box struct{ x, y, w, h float64 }
+// The measures of the text in a node, in pixels.
+const (
+	lineHeight = 18
+	padding    = 10
+	dotSpace   = 16 // left of a host, for its state
+	maxText    = 34 // characters of a line
+)
 
-// SVG draws the plan from left to right, a column for each stage, for light
-// and dark pages. Paint may be nil.
-func (p *Plan) SVG(paint Paint) []byte {
-	nodes, edges := p.drawing(paint)
-	boxes, width, height := p.layout(nodes, edges)
-	var b strings.Builder
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%.0f" height="%.0f" viewBox="0 0 %.0f %.0f" role="img" aria-label="graph of the jobs">`+"\n", width, height, width, height)
-	b.WriteString(svgStyle())
+// SVG returns the graph as a picture, for light and dark pages. State gives
+// the colours; nil is none. Of a plan too large to be followed it shows the
+// stages.
+func (p *Plan) SVG(state StateFunc) []byte {
+	nodes, edges := p.graph(state)
+	layers := p.layersOf()
+	segments := 0
 	for _, e := range edges {
-		b.WriteString(svgEdge(boxes[e.from], boxes[e.to], e))
+		segments += layers[e.to] - layers[e.from]
 	}
-	for i, n := range nodes {
-		r := boxes[i]
-		fmt.Fprintf(&b, `<g class="n %s"><title>%s</title><rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" rx="6"/>`,
-			n.state, html.EscapeString(strings.Join(n.lines, ", ")), r.x, r.y, r.w, r.h)
-		for k, l := range n.lines {
-			class := "h"
-			if k == 0 {
-				class = "p"
-			}
-			fmt.Fprintf(&b, `<text class="%s" x="%.1f" y="%.1f">%s</text>`, class, r.x+svgPad, r.y+svgPad+13+float64(k*svgLine), html.EscapeString(clipLine(l)))
+	if len(nodes) > maxDrawnNodes || segments > maxDrawnSegments {
+		nodes, edges = stageNodes(p.stages(), state)
+		layers = make([]int, len(nodes))
+		for i := range layers {
+			layers[i] = i
 		}
-		b.WriteString("</g>\n")
+	}
+	boxes := make([]box, len(nodes))
+	for i := range nodes {
+		boxes[i] = nodes[i].size()
+		boxes[i].layer = layers[i]
+	}
+	l := newLayout(boxes, edges)
+	var b bytes.Buffer
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" class="cromt-graph" role="img" viewBox="0 0 %.0f %.0f" width="%.0f" height="%.0f">`+"\n", l.w, l.h, l.w, l.h)
+	fmt.Fprintf(&b, "<title>%s in %s</title>\n<style>%s</style>\n", count(len(p.Jobs), "job"), count(len(p.Invocations), "project"), graphStyle())
+	fmt.Fprintf(&b, `<rect class="page" width="%.0f" height="%.0f" rx="6"/>`+"\n", l.w, l.h)
+	for i, e := range edges {
+		l.drawEdge(&b, e, l.paths[i])
+	}
+	for i := range nodes {
+		nodes[i].draw(&b, &l.boxes[i])
 	}
 	b.WriteString("</svg>\n")
-	return []byte(b.String())
+	return b.Bytes()
 }
 
-func svgStyle() string {
-	var b strings.Builder
-	b.WriteString(`<defs><marker id="a" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" orient="auto"><path class="m" d="M0 0L8 4L0 8z"/></marker></defs>
-<style>
-text{font:13px ui-sans-serif,system-ui,"DejaVu Sans",sans-serif;fill:#1f2328}.p{font-weight:600}.h{fill:#59636e}
-rect{fill:#f6f8fa;stroke:#8c959f}.e{fill:none;stroke:#8c959f;stroke-width:1.4;marker-end:url(#a)}.d{stroke-dasharray:5 4}.m{fill:#8c959f}.w{font-size:11px;fill:#59636e;text-anchor:middle}
-@media(prefers-color-scheme:dark){text{fill:#f0f6fc}.h,.w{fill:#9198a1}rect{fill:#151b23;stroke:#6e7681}.e{stroke:#6e7681}.m{fill:#6e7681}}
-`)
-	for _, c := range paints {
-		fmt.Fprintf(&b, ".%s rect{fill:%s;stroke:%s}.%s text{fill:#fff}\n", c.name, c.fill, c.fill, c.name)
+// layersOf returns the column of each invocation.
+func (p *Plan) layersOf() []int {
+	layer := make(map[*Invocation]int, len(p.Invocations))
+	for i, stage := range p.stages() {
+		for _, inv := range stage {
+			layer[inv] = i
+		}
 	}
-	b.WriteString("</style>\n")
+	layers := make([]int, len(p.Invocations))
+	for i, inv := range p.Invocations {
+		layers[i] = layer[inv]
+	}
+	return layers
+}
+
+// stageNodes returns the stages as nodes, the last ones as one.
+func stageNodes(stages [][]*Invocation, state StateFunc) (nodes []graphNode, edges []graphEdge) {
+	for i := 0; i < len(stages); i++ {
+		name, from := fmt.Sprint("stage ", i+1), i
+		if i == maxDrawnStages-1 && len(stages) > maxDrawnStages {
+			name, i = fmt.Sprintf("stages %d to %d", i+1, len(stages)), len(stages)-1
+		}
+		var jobs []*Job
+		projects := 0
+		for _, stage := range stages[from : i+1] {
+			projects += len(stage)
+			for _, inv := range stage {
+				jobs = append(jobs, inv.Jobs...)
+			}
+		}
+		n := graphNode{name: name, hosts: []graphHost{
+			{label: count(projects, "project"), plain: true}, {label: count(len(jobs), "job"), plain: true},
+		}}
+		n.hosts = append(n.hosts, jobCounts(jobs, state)...)
+		if state != nil {
+			n.state = worstState(jobs, state)
+		}
+		if len(nodes) > 0 {
+			edges = append(edges, graphEdge{from: len(nodes) - 1, to: len(nodes)})
+		}
+		nodes = append(nodes, n)
+	}
+	return nodes, edges
+}
+
+// size returns a box that has room for the node.
+func (n *graphNode) size() box {
+	w := 0.0
+	for i, line := range n.lines() {
+		w = max(w, textWidth(line, i == 0))
+	}
+	for _, h := range n.hosts {
+		w = max(w, dotSpace+textWidth(h.label, false))
+	}
+	return box{w: max(w+2*padding, 90), h: float64(len(n.lines())+len(n.hosts))*lineHeight + 2*padding}
+}
+
+// lines returns what is above the hosts.
+func (n *graphNode) lines() []string {
+	if n.title != "" {
+		return []string{n.title, n.name}
+	}
+	return []string{n.name}
+}
+
+func (n *graphNode) draw(b *bytes.Buffer, at *box) {
+	fmt.Fprintf(b, `<g class="%s"><title>%s</title>`, strings.TrimSpace("node "+n.state), svgText(strings.Join(n.lines(), "\n")))
+	fmt.Fprintf(b, `<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" rx="6"/>`, at.x, at.y, at.w, at.h)
+	y := at.y + padding + 13
+	for i, line := range n.lines() {
+		class := "name"
+		if i > 0 {
+			class = "more"
+		}
+		fmt.Fprintf(b, `<text class="%s" x="%.1f" y="%.1f">%s</text>`, class, at.x+padding, y, svgText(shorten(line)))
+		y += lineHeight
+	}
+	for _, h := range n.hosts {
+		x := at.x + padding
+		if !h.plain {
+			drawState(b, h.state, x+5, y-4.5)
+			x += dotSpace
+		}
+		fmt.Fprintf(b, `<text x="%.1f" y="%.1f">%s</text>`, x, y, svgText(shorten(h.label)))
+		y += lineHeight
+	}
+	b.WriteString("</g>\n")
+}
+
+// drawState draws a sign of its own for each state: colours are not seen by
+// everyone.
+func drawState(b *bytes.Buffer, state string, x, y float64) {
+	var sign string
+	switch state {
+	case string(Success):
+		sign = "M-4,0L-1,3L4,-3"
+	case string(Failure), string(TimedOut):
+		sign = "M-3.5,-3.5L3.5,3.5M-3.5,3.5L3.5,-3.5"
+	case string(StatusInProgress):
+		sign = "M0,-4A4,4,0,1,1,-4,0"
+	case string(Skipped), string(Cancelled):
+		sign = "M-4,4L4,-4M4,0A4,4,0,1,1,-4,0A4,4,0,1,1,4,0"
+	case string(Neutral):
+		sign = "M-4,0L4,0"
+	default:
+		sign = "M3,0A3,3,0,1,1,-3,0A3,3,0,1,1,3,0"
+	}
+	fmt.Fprintf(b, `<path class="%s" transform="translate(%.1f,%.1f)" d="%s"/>`, strings.TrimSpace("sign "+state), x, y, sign)
+}
+
+// drawEdge draws a line through the boxes of path, with an arrow at its end.
+func (l *layout) drawEdge(b *bytes.Buffer, e graphEdge, path []int) {
+	class := "edge"
+	if e.when != "" {
+		class = "edge after"
+	}
+	first, last := &l.boxes[path[0]], &l.boxes[path[len(path)-1]]
+	x, y := first.x+first.w, first.middle()
+	fmt.Fprintf(b, `<path class="%s" d="M%.1f,%.1f`, class, x, y)
+	for _, i := range path[1:] {
+		next := &l.boxes[i]
+		end := next.x
+		if next == last {
+			end -= 7 // the arrow
+		}
+		bend := (end - x) / 2
+		fmt.Fprintf(b, `C%.1f,%.1f,%.1f,%.1f,%.1f,%.1f`, x+bend, y, end-bend, next.middle(), end, next.middle())
+		if x, y = next.x+next.w, next.middle(); next.passing {
+			fmt.Fprintf(b, `H%.1f`, x)
+		}
+	}
+	fmt.Fprintf(b, `"/><path class="arrow" d="M%.1f,%.1fl-8,-4v8z"/>`, last.x, last.middle())
+	if e.when != "" {
+		y := last.middle() - 5 // beside the line, which comes from below
+		if before := path[len(path)-2]; l.boxes[before].middle() < last.middle()-1 {
+			y = last.middle() + 13
+		}
+		fmt.Fprintf(b, `<text class="when" x="%.1f" y="%.1f">%s</text>`, last.x-12, y, e.when)
+	}
+	b.WriteByte('\n')
+}
+
+// graphStyle returns the style sheet. Its rules are for this picture alone,
+// also where it is part of a page.
+func graphStyle() string {
+	var b strings.Builder
+	rule := func(selector, property string) {
+		fmt.Fprintf(&b, ".cromt-graph %s{%s}", selector, property)
+	}
+	rule("text", "font:12px ui-sans-serif,system-ui,-apple-system,'Segoe UI','Noto Sans',Helvetica,Arial,sans-serif")
+	rule("text.name", "font-size:13px;font-weight:600")
+	rule("text.when", "font-size:11px;text-anchor:end")
+	rule("path", "fill:none;stroke-width:1.5;stroke-linecap:round;stroke-linejoin:round")
+	rule(".after", "stroke-dasharray:5,4")
+	rule("path.arrow", "stroke:none")
+	rule("path.sign", "stroke-width:1.8")
+	for _, dark := range []bool{false, true} {
+		pick := func(light, dark_ string) string {
+			if dark {
+				return dark_
+			}
+			return light
+		}
+		if dark {
+			b.WriteString("@media (prefers-color-scheme:dark){")
+		}
+		rule(".page", "fill:"+pick("#ffffff", "#0d1117"))
+		rule(".node rect", "fill:"+pick("#f6f8fa", "#151b23")+";stroke:"+pick("#d1d9e0", "#3d444d"))
+		rule("text", "fill:"+pick("#1f2328", "#f0f6fc"))
+		rule("text.more,.cromt-graph text.when", "fill:"+pick("#59636e", "#9198a1"))
+		rule(".edge", "stroke:"+pick("#818b98", "#656c76"))
+		rule(".arrow", "fill:"+pick("#818b98", "#656c76"))
+		rule(".sign", "stroke:"+pick("#818b98", "#656c76"))
+		for _, s := range graphStates() {
+			c := stateColour(s)
+			rule("."+s+" rect,.cromt-graph .sign."+s, "stroke:"+pick(c.light, c.dark))
+		}
+		if dark {
+			b.WriteString("}")
+		}
+	}
 	return b.String()
 }
 
-func svgEdge(from, to box, e edge) string {
-	x1, y1, x2, y2 := from.x+from.w, from.y+from.h/2, to.x-1, to.y+to.h/2
-	bend := max(svgGapX/2, (x2-x1)/2)
-	class := "e"
-	if e.after {
-		class = "e d"
+// svgText returns s as text of an XML document.
+func svgText(s string) string {
+	lines := strings.Split(strings.ToValidUTF8(s, "�"), "\n")
+	for i := range lines {
+		lines[i] = html.EscapeString(printable(lines[i]))
 	}
-	s := fmt.Sprintf(`<path class="%s" d="M%.1f %.1fC%.1f %.1f %.1f %.1f %.1f %.1f"/>`, class, x1, y1, x1+bend, y1, x2-bend, y2, x2, y2)
-	if e.label != "" {
-		s += fmt.Sprintf(`<text class="w" x="%.1f" y="%.1f">%s</text>`, (x1+x2)/2, (y1+y2)/2-5, html.EscapeString(e.label))
-	}
-	return s + "\n"
+	return strings.Join(lines, "\n")
 }
 
-// layout places each stage in a column, and in a column each node near the
-// middle of those that lead to it, which leaves few crossings.
-func (p *Plan) layout(nodes []drawn, edges []edge) (boxes []box, width, height float64) {
-	index := make(map[*Invocation]int, len(nodes))
-	for i, inv := range p.Invocations {
-		index[inv] = i
-	}
-	into := make([][]int, len(nodes))
-	for _, e := range edges {
-		into[e.to] = append(into[e.to], e.from)
-	}
-	boxes = make([]box, len(nodes))
-	x, height := float64(svgMargin), 0.0
-	for _, column := range p.ranks() {
-		ids := make([]int, len(column))
-		for i, inv := range column {
-			ids[i] = index[inv]
-		}
-		centre := func(i int) float64 {
-			if len(into[i]) == 0 {
-				return 0
-			}
-			sum := 0.0
-			for _, f := range into[i] {
-				sum += boxes[f].y + boxes[f].h/2
-			}
-			return sum / float64(len(into[i]))
-		}
-		slices.SortStableFunc(ids, func(a, b int) int { return cmp.Compare(centre(a), centre(b)) })
-		y, w := float64(svgMargin), 0.0
-		for _, i := range ids {
-			r := &boxes[i]
-			r.x, r.h = x, float64(2*svgPad+len(nodes[i].lines)*svgLine-4)
-			for _, l := range nodes[i].lines {
-				w = max(w, 2*svgPad+svgChar*float64(utf8.RuneCountInString(clipLine(l))))
-			}
-			r.y = max(y, centre(i)-r.h/2)
-			y = r.y + r.h + svgGapY
-		}
-		for _, i := range ids {
-			boxes[i].w = w
-		}
-		height = max(height, y-svgGapY+svgMargin)
-		x += w + svgGapX
-	}
-	return boxes, x - svgGapX + svgMargin, height
-}
-
-func clipLine(s string) string {
-	if utf8.RuneCountInString(s) <= svgMaxLen {
+// shorten cuts a line to what a node has room for.
+func shorten(s string) string {
+	if utf8.RuneCountInString(s) <= maxText {
 		return s
 	}
-	return string([]rune(s)[:svgMaxLen-1]) + "…"
+	return string([]rune(s)[:maxText-1]) + "…"
+}
+
+// textWidth estimates the width of a line, rather too wide: fonts differ.
+func textWidth(s string, bold bool) float64 {
+	w := 0.0
+	for _, r := range shorten(s) {
+		switch {
+		case strings.ContainsRune("iljtfrI.,:;'|!()[] -", r):
+			w += 4.6
+		case strings.ContainsRune("mwMW@%", r):
+			w += 11
+		case r >= 0x1100:
+			w += 13
+		case 'A' <= r && r <= 'Z':
+			w += 8.6
+		default:
+			w += 7.2
+		}
+	}
+	if bold {
+		w *= 1.14
+	}
+	return w
 }

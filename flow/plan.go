@@ -15,6 +15,7 @@ type Plan struct {
 // it is complete when those of After that run are complete.
 type Invocation struct {
 	Key          string // "project", or "project#2" for its second invocation
+	Title        string // the user's; "" when there is none
 	Project      *Project
 	Parent       *Invocation // the invocation whose After this is; nil for others
 	Before       []*Invocation

@@ -20,6 +20,7 @@ const (
 func (p *planner) makeJobs(s spec, inv *Invocation, needs []*Job) {
 	own := p.settings(s)
 	own.Vars = p.overrideVars(own.Vars)
+	inv.Title = own.Title.Value
 	actions, options, secrets, sparrowdo := p.split.action(own.Action), p.words(own.Options), values(own.Secrets), optionMap(own.Sparrowdo)
 	source := p.sourceOf(inv.Project)
 	hosts := p.hosts(s)

@@ -142,7 +142,7 @@ func (p *planner) digest(s spec) digest {
 	w.number(int64(p.timeout(s)))
 	hosts := p.hosts(s)
 	p.shared.compared += 1 + len(hosts)
-	w.number(int64(len(hosts)))
+	w.number(int64(p.countHosts(s)))
 	if len(hosts) == 0 {
 		p.writeSettings(&w, own)
 	}

@@ -2,6 +2,7 @@ package flow_test
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -147,6 +148,50 @@ projects:
 	}
 }
 
+// Every setting but the title makes another invocation, unless it says what
+// the project says.
+func TestPlanSharing(t *testing.T) {
+	for override, want := range map[string]int{
+		`title: other`:                                    1,
+		`url: "https://h/"`:                               1,
+		`url: "https://other"`:                            2,
+		`action: "build  install"`:                        1,
+		`action: install`:                                 2,
+		`options: "--verbose"`:                            1,
+		`options: "--quiet"`:                              2,
+		`queue-id: lane`:                                  2,
+		`vars: {A: 1}`:                                    1,
+		`vars: {A: 2}`:                                    2,
+		`vars: {B: 1}`:                                    2,
+		`secrets: [S]`:                                    1,
+		`secrets: []`:                                     2,
+		`sparrowdo: {docker: alpine}`:                     1,
+		`sparrowdo: {localhost: true}`:                    2,
+		`timeout: 3600`:                                   1,
+		`timeout: 60`:                                     2,
+		`hosts: [url: "https://h"]`:                       1,
+		`hosts: [{url: "https://h", vars: {A: 1}}]`:       1,
+		`hosts: [{url: "https://h", title: "A host"}]`:    1,
+		`hosts: [{url: "https://h"}, {url: "https://h"}]`: 2,
+		`hosts: [url: "https://other"]`:                   2,
+	} {
+		plan := planOf(t, `
+projects:
+  main: {before: [name: x, {name: x, `+override+`}]}
+  x: {url: "https://h", action: build install, vars: {A: 1}, secrets: [S], sparrowdo: {docker: alpine}}
+`)
+		equal(t, override, len(plan.Invocations)-1, want)
+	}
+	// a variable of the command line wins everywhere
+	plan := planOf(t, `
+projects:
+  main: {before: [{name: x, vars: {A: 1}}, {name: x, vars: {A: 2}}]}
+  x: {}
+`, func(o *flow.PlanOptions) { o.Vars = map[string]string{"A": "3"} })
+	equal(t, "invocations", outline(plan), "x\nmain <x [x]\n")
+	equal(t, "A", plan.Jobs[0].Vars[0].Value, "3")
+}
+
 func TestPlanSettings(t *testing.T) {
 	plan := planOf(t, `
 projects:
@@ -211,6 +256,9 @@ projects:
       - url: https://known
       - {url: https://known, title: "../.."}
       - {url: https://x, title: "Привет"}
+      - {url: https://y-2}
+      - {url: https://y}
+      - {url: https://y}
 `, func(o *flow.PlanOptions) {
 		o.HostName = func(url string) string {
 			if url == "https://known" {
@@ -225,7 +273,7 @@ projects:
 		got = append(got, j.Label)
 		queues[j.Queue] = true
 	}
-	equal(t, "labels", got, []string{"hostA", "hostA-4001", "fe80-1", "HOSTA-2", "hostA-2-2", "hostA-3", "B-ro-1", "B-ro-1-2", "x"})
+	equal(t, "labels", got, []string{"hostA", "hostA-4001", "fe80-1", "HOSTA-2", "hostA-2-2", "hostA-3", "B-ro-1", "B-ro-1-2", "x", "y-2", "y", "y-3"})
 	equal(t, "distinct queues", len(queues), len(plan.Jobs))
 }
 
@@ -354,6 +402,17 @@ projects:
 				t.Fatalf("inputs are %v", in)
 			}
 			equal(t, "producers", strings.Join(keys(in[0].From), " "), tt.want)
+		})
+	}
+}
+
+func TestPlanOK(t *testing.T) {
+	for name, data := range files(t, "ok") {
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			plan := planOf(t, string(data))
+			if len(plan.Jobs) == 0 || len(plan.Roots) == 0 {
+				t.Errorf("%d jobs, %d roots", len(plan.Jobs), len(plan.Roots))
+			}
 		})
 	}
 }

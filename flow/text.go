@@ -47,7 +47,7 @@ func cleanText(s string, sgr bool) string {
 
 // isClean is the short way for what nearly every line is: printable ASCII.
 func isClean(s string) bool {
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		if c := s[i]; c != '\n' && c != '\t' && (c < 0x20 || c > 0x7e) {
 			return false
 		}

@@ -92,6 +92,9 @@ func (c *agentCmd) config(p *program) (agent.Config, error) {
 		}
 		cfg.Root = filepath.Join(home, ".sparky")
 	}
+	if abs, err := filepath.Abs(cfg.Root); err == nil {
+		cfg.Root = abs
+	}
 	if c.TokenFile != "" {
 		token, err := os.ReadFile(c.TokenFile)
 		if err != nil {

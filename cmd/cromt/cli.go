@@ -43,10 +43,8 @@ type commands struct {
 
 const description = `Runs the jobs of a jobs.yaml, a DAG of Bash and Raku scenarios, on many Sparky hosts.
 
-Start with:  cromt run --local    (serves every host of ./jobs.yaml inside this process)
-Then:        cromt run            (on the hosts themselves)
-
-"cromt COMMAND --help" tells more.`
+    cromt run --local    try ./jobs.yaml: this process serves every host of it
+    cromt run            run it on the hosts themselves`
 
 // exitError ends a subcommand with a code. Its error, when there is one, is
 // told on stderr.

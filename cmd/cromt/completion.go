@@ -12,9 +12,11 @@ type completionCmd struct {
 
 // Help implements kong.HelpProvider.
 func (completionCmd) Help() string {
-	return `  bash:  source <(cromt completion bash)       in ~/.bashrc
-  zsh:   cromt completion zsh > "${fpath[1]}/_cromt"
-  fish:  cromt completion fish > ~/.config/fish/completions/cromt.fish`
+	return `How to have it in each shell:
+
+    bash  source <(cromt completion bash), in ~/.bashrc
+    zsh   cromt completion zsh > "${fpath[1]}/_cromt"
+    fish  cromt completion fish > ~/.config/fish/completions/cromt.fish`
 }
 
 // Run is the subcommand.

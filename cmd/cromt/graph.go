@@ -18,7 +18,7 @@ type graphCmd struct {
 func (graphCmd) Help() string {
 	return `GitHub shows Mermaid in Markdown; dot is for Graphviz; an SVG opens in a browser:
 
-  cromt graph -o flow.svg`
+    cromt graph -o flow.svg`
 }
 
 // Run is the subcommand.
@@ -34,7 +34,7 @@ func (c *graphCmd) Run(ctx context.Context, p *program) error {
 	var picture string
 	switch c.format() {
 	case "dot":
-		picture = plan.Dot(nil)
+		picture = plan.Dot()
 	case "svg":
 		picture = string(plan.SVG(nil))
 	default:

@@ -13,4 +13,6 @@ const (
 	// or are killed; quitTimeout when a second signal said at once.
 	closeTimeout = 15 * time.Second
 	quitTimeout  = 2 * time.Second
+	// maxNoted names in one note.
+	maxNoted = 5
 )

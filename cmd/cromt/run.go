@@ -34,27 +34,33 @@ type runCmd struct {
 // Help implements kong.HelpProvider.
 func (runCmd) Help() string {
 	return `Examples:
-  cromt run --local                        try ./jobs.yaml with nothing installed
-  cromt run --var VERSION=1.2 deploy       run project deploy and all it needs
-  cromt run --report run.json --junit run.xml
 
-The run's own repository (path: . in the file) is the git repository around the file: with --local
-its working tree as it is, else HEAD, which must have been pushed to origin.
-When nothing listens at http://127.0.0.1:4000 and a job is for it, the embedded agent serves it.
-Ctrl-C cancels the remote jobs and waits for their hosts to confirm; a second one quits at once.
+    cromt run --local                   try ./jobs.yaml with nothing installed
+    cromt run --var VERSION=1.2 deploy  run project deploy and all it needs
+    cromt run --report run.json --junit run.xml
 
-Environment: CROMT_SECRET_<NAME> is the secret NAME. CROMT_HOSTS names the hosts file.
-             NO_COLOR turns colours off.
-Output:      what jobs print and the report on stdout, messages on stderr. On a terminal, a live
-             view. --log-format json: {"time","event","run","job","project","host","label","attempt",
-             "job_id","line","conclusion","cause","exit_code","error",…}; events are run_started,
-             commit_resolved, job_queued, job_started, log, attempt_completed, job_completed,
-             run_completed and note.
-Exit codes:  0    all jobs succeeded (or were neutral)
-             1    a job failed, timed out or was cancelled
-             3    no job did, but some failed by infrastructure
-             2    usage, an invalid file, a missing secret or token; nothing was dispatched
-             130  interrupted; remote jobs were cancelled first`
+The run's own repository (path: . in the file) is the git repository around the file: with --local its working tree as it is, else HEAD, which must have been pushed to origin. When nothing listens at http://127.0.0.1:4000 and a job is for it, the embedded agent serves it. Ctrl-C cancels the remote jobs and waits for their hosts to confirm; a second one quits at once.
+
+Environment:
+
+    CROMT_SECRET_<NAME>  the secret NAME
+    CROMT_HOSTS          the hosts file
+    NO_COLOR             turns colours off
+
+Output: what jobs print and the report go to stdout, messages to stderr. On a terminal there is a live view. With --log-format json, each line of stdout is an object with "time" and "event", which is one of
+
+    run_started, commit_resolved, job_queued, job_started, log,
+    attempt_completed, job_completed, run_completed, note
+
+and, as the event has them: run, job, project, host, label, attempt, job_id, line, conclusion, cause, exit_code, error, started_at, completed_at, retry_at, artifacts, source, commit, message.
+
+Exit codes:
+
+    0    all jobs succeeded (or were neutral)
+    1    a job failed, timed out or was cancelled
+    2    usage, an invalid file, a missing secret or token; nothing was dispatched
+    3    no job failed by itself, but some by infrastructure
+    130  interrupted; remote jobs were cancelled first`
 }
 
 // Run is the subcommand.
@@ -64,12 +70,13 @@ func (c *runCmd) Run(ctx context.Context, p *program) error {
 		return usage(err)
 	}
 	s := &session{program: p, cmd: c}
+	defer outlivePipe()()
 	defer s.close()
 	if err := s.prepare(ctx); err != nil {
 		return usage(err)
 	}
 	s.show()
-	if err := s.connect(); err != nil {
+	if err := s.connect(ctx); err != nil {
 		return usage(err)
 	}
 	if timeout > 0 {

@@ -8,8 +8,11 @@ type schemaCmd struct{}
 func (schemaCmd) Help() string {
 	return `For an editor with the YAML language server:
 
-  cromt schema > jobs.schema.json
-  and in jobs.yaml:  # yaml-language-server: $schema=jobs.schema.json`
+    cromt schema > jobs.schema.json
+
+and in jobs.yaml, as its first line:
+
+    # yaml-language-server: $schema=jobs.schema.json`
 }
 
 // Run is the subcommand.

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/cromt/cromt/cmd/cromt/console"
 	"github.com/cromt/cromt/cmd/cromt/gitrepo"
@@ -38,6 +39,7 @@ type session struct {
 	console *console.Console
 	display console.Options
 	local   *agent.Local // serves every host, or those of served
+	ended   bool         // local is closed
 	served  []string     // the names of localhost that local serves
 }
 
@@ -178,11 +180,15 @@ func (s *session) openJournal() error {
 // findOwn settles the run's own repository and its commit.
 func (s *session) findOwn(ctx context.Context) error {
 	needed := false
+	var folders []string
 	for _, j := range s.plan.Jobs {
 		needed = needed || j.Source.Kind == flow.SourceOwn
-		if j.Source.Kind == flow.SourceDir {
-			s.notes = append(s.notes, fmt.Sprintf("%s runs in %s as it is on %s, not at a pinned commit", j.Key, j.Source.Dir, j.Host))
+		if j.Source.Kind == flow.SourceDir && !slices.Contains(folders, j.Source.Dir) {
+			folders = append(folders, j.Source.Dir)
 		}
+	}
+	if len(folders) > 0 {
+		s.notes = append(s.notes, "folders of hosts run as they are there, not at a pinned commit: "+shorten(folders, maxNoted))
 	}
 	if s.cmd.Local && needed {
 		if err := s.makeTemp(); err != nil {
@@ -228,9 +234,9 @@ func (s *session) show() {
 }
 
 // connect starts the agents inside this process, where some are needed.
-func (s *session) connect() error {
+func (s *session) connect(ctx context.Context) error {
 	if !s.cmd.Local {
-		if s.served = s.unserved(); len(s.served) == 0 {
+		if s.served = s.unserved(ctx); len(s.served) == 0 {
 			return nil
 		}
 		if !agentsRunHere {
@@ -246,11 +252,11 @@ func (s *session) connect() error {
 }
 
 // unserved are the names of localhost that jobs are for, when nothing listens there.
-func (s *session) unserved() []string {
+func (s *session) unserved(ctx context.Context) []string {
 	names := slices.DeleteFunc(s.urls(), func(u string) bool {
 		return hosts.Key(u) != flow.DefaultHostURL && hosts.Key(u) != "http://localhost:4000"
 	})
-	if len(names) > 0 && listens("127.0.0.1:4000") {
+	if len(names) > 0 && listens(ctx, "127.0.0.1:4000") {
 		return nil
 	}
 	return names
@@ -261,7 +267,9 @@ func (s *session) unserved() []string {
 func (s *session) host(u string) (sparky.HostConfig, error) {
 	if s.cmd.Local || slices.Contains(s.served, u) {
 		c, err := s.local.Host(u)
-		c.Name = s.book.Name(u)
+		if c.Name = s.book.Name(u); c.Name == "" {
+			c.Name = u
+		}
 		return c, err
 	}
 	return s.book.Config(u)
@@ -276,11 +284,14 @@ func (s *session) logger() *slog.Logger {
 
 // tell writes the report where it is wanted.
 func (s *session) tell(run *flow.Run) error {
-	run.Notes = append(slices.Clone(s.notes), run.Notes...)
 	var errs []error
-	if !s.display.JSON {
-		errs = append(errs, console.WriteReport(s.stdout, run, s.display.Color))
+	if !s.display.JSON { // the notes of the start were shown then
+		err := console.WriteReport(s.stdout, run, s.display.Color)
+		if !errors.Is(err, syscall.EPIPE) { // a reader that has seen enough is no failure
+			errs = append(errs, err)
+		}
 	}
+	run.Notes = append(slices.Clone(s.notes), run.Notes...)
 	if s.report != nil {
 		errs = append(errs, s.report.commit(func(w io.Writer) error { return writeJSON(w, run) }))
 	}
@@ -306,4 +317,12 @@ func (s *session) close() {
 	if s.temp != "" {
 		_ = os.RemoveAll(s.temp)
 	}
+}
+
+// shorten joins the first most names, and says how many more there are.
+func shorten(names []string, most int) string {
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }

@@ -20,7 +20,9 @@ type validateCmd struct {
 func (validateCmd) Help() string {
 	return `Exit codes: 0 the file is good, 2 it is not.
 
-The JSON is {"file":…,"valid":…,"errors":[{"file","line","column","message","hint"}]}.`
+The JSON is one object:
+
+    {"file":"jobs.yaml","valid":false,"errors":[{"file":"jobs.yaml","line":3,"column":5,"message":"…","hint":"…"}]}`
 }
 
 // Run is the subcommand. The problems found are its result, so they go to stdout.

@@ -32,17 +32,25 @@ type Config struct {
 
 // Agent is a host. It is an http.Handler; use [Serve] to listen.
 type Agent struct {
-	cfg     Config
-	token   [sha256.Size]byte
-	log     *slog.Logger
-	store   *store
-	files   *fileStore
-	disk    *diskGuard
-	lock    *os.File
-	env     baseEnv
-	tom     string
-	work    folders
-	mu      sync.Mutex // of what follows
+	schedule
+	cfg   Config
+	token [sha256.Size]byte
+	log   *slog.Logger
+	store *store
+	files *fileStore
+	disk  *diskGuard
+	lock  *os.File
+	env   baseEnv
+	tom   string
+	work  folders
+	tasks sync.WaitGroup // running jobs and background work
+	dirty chan string    // projects to prune
+	quit  chan struct{}
+}
+
+// schedule is which job waits, runs or has just ended.
+type schedule struct {
+	mu      sync.Mutex
 	jobs    map[string]*job
 	queues  map[string]*queue
 	ready   []*queue // their first job waits for a slot
@@ -51,9 +59,6 @@ type Agent struct {
 	seq     int64
 	recent  []string // ids of ended jobs still in jobs, oldest first
 	closing bool
-	tasks   sync.WaitGroup // running jobs and background work
-	dirty   chan string    // projects to prune
-	quit    chan struct{}
 }
 
 // The folders below Root.
@@ -89,9 +94,9 @@ func Open(cfg Config) (*Agent, error) {
 	a := &Agent{
 		cfg: cfg, log: cfg.Logger, lock: lock, token: sha256.Sum256([]byte(cfg.Token)),
 		env: newBaseEnv(os.Getenv), disk: &diskGuard{dir: root, free: freeBytes},
-		work: folders{dir: filepath.Join(root, dirWork)},
-		jobs: map[string]*job{}, queues: map[string]*queue{},
-		dirty: make(chan string, 64), quit: make(chan struct{}),
+		work:     folders{dir: filepath.Join(root, dirWork)},
+		schedule: schedule{jobs: map[string]*job{}, queues: map[string]*queue{}},
+		dirty:    make(chan string, 64), quit: make(chan struct{}),
 	}
 	if a.tom = cfg.Tom; a.tom == "auto" {
 		a.tom = tomtit.FindTom(a.env.list)

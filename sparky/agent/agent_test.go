@@ -1,3 +1,5 @@
+//go:build unix
+
 package agent_test
 
 import (
@@ -27,6 +29,7 @@ type host struct {
 	url   string
 	token string
 	stop  func()
+	pid   int // of an agent in a process of its own
 }
 
 func start(t testing.TB, cfg agent.Config) *host {

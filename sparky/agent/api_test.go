@@ -1,3 +1,5 @@
+//go:build unix
+
 package agent_test
 
 import (
@@ -299,7 +301,7 @@ func TestFiles(t *testing.T) {
 	fmt.Fprintf(conn, "PUT /file/project/p/job/f.1/filename/art.bin HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/octet-stream\r\n"+
 		"Transfer-Encoding: chunked\r\nContent-Type: application/octet-stream\r\n\r\n3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n")
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil || res.StatusCode != 200 {
+	if err != nil || res.StatusCode != http.StatusOK {
 		t.Fatalf("chunked: %v %v", res, err)
 	}
 	if code, body := h.do("GET", "/file/p/f.1/art.bin", ""); code != 200 || body != "abcdef" {

@@ -54,7 +54,7 @@ func (e *execution) unpackFile(ctx context.Context, src *sparky.SpecSource) erro
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }() // nothing is buffered in it
 	return untar(contextReader{ctx, f}, &unpacker{root: root, disk: e.a.disk, entries: maxArchiveEntries, bytes: maxArchiveBytes})
 }
 

@@ -1,3 +1,5 @@
+//go:build unix
+
 package agent_test
 
 import (
@@ -46,7 +48,7 @@ func BenchmarkTrivialJob(b *testing.B) {
 			b.Fatal(err)
 		}
 		drain(res)
-		req, err := http.NewRequest("GET", h.url+"/status/"+project+"/"+id+"?wait=50&state=-2&offset=0", nil)
+		req, err := http.NewRequest(http.MethodGet, h.url+"/status/"+project+"/"+id+"?wait=50&state=-2&offset=0", nil)
 		if err != nil {
 			b.Fatal(err)
 		}

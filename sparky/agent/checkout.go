@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/cromt/cromt/sparky"
@@ -70,7 +71,7 @@ func (e *execution) isBelow(dir string) error {
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }() // nothing is buffered in it
 	fi, err := root.Stat(dir)
 	if err == nil && !fi.IsDir() {
 		err = errors.New("not a directory")
@@ -100,7 +101,7 @@ func (e *execution) clone(ctx context.Context, src *sparky.SpecSource) error {
 	if err != nil {
 		return err
 	}
-	if err := e.git(ctx, e.root, "checkout", "--quiet", "--detach", target); err != nil {
+	if err := e.git(ctx, e.root, "checkout", "--quiet", "--detach", target, "--"); err != nil {
 		return err
 	}
 	head, err := os.ReadFile(filepath.Join(e.root, ".git", "HEAD"))
@@ -146,9 +147,9 @@ func (e *execution) git(ctx context.Context, dir string, args ...string) error {
 		"-c", "protocol.ext.allow=never", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false",
 		"-c", "submodule.recurse=false", "-c", "advice.detachedHead=false", "-c", "init.defaultBranch=main", "-c", "gc.auto=0",
 	}, args...)
-	cmd := exec.Command("git", full...)
+	cmd := exec.Command("git", full...) //nolint:noctx // tomtit.Exec ends the whole tree, not git alone
 	cmd.Dir = dir
-	cmd.Env = append(e.a.env.git[:len(e.a.env.git):len(e.a.env.git)], marker+e.j.id, "TMPDIR="+e.dir)
+	cmd.Env = slices.Concat(e.a.env.git, []string{marker + e.j.id, "TMPDIR=" + e.dir})
 	out := &lastLines{}
 	if args[0] != "rev-parse" {
 		cmd.Stdout, cmd.Stderr = e.out, teeLast{e.out, out}
@@ -187,13 +188,12 @@ func (t teeLast) Write(p []byte) (int, error) {
 	return t.w.Write(p)
 }
 
-// explain returns the program's own last complaint in place of err.
+// explain returns the program's own first complaint in place of err.
 func (l *lastLines) explain(err error) error {
-	lines := bytes.Split(bytes.TrimSpace(l.buf), []byte("\n"))
-	for _, prefix := range []string{"fatal: ", "error: ", "ssh: ", "Host key verification failed"} {
-		for i := len(lines) - 1; i >= 0; i-- {
-			if line := string(bytes.TrimSpace(lines[i])); strings.HasPrefix(line, prefix) {
-				return fmt.Errorf("%s (%w)", strings.TrimPrefix(line, "fatal: "), err)
+	for line := range bytes.SplitSeq(l.buf, []byte("\n")) {
+		for _, prefix := range []string{"fatal: ", "error: ", "ssh: ", "Host key verification failed", "Permission denied"} {
+			if bytes.HasPrefix(line, []byte(prefix)) {
+				return fmt.Errorf("%s (%w)", bytes.TrimPrefix(bytes.TrimSpace(line), []byte("fatal: ")), err)
 			}
 		}
 	}

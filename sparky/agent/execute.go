@@ -108,7 +108,7 @@ func (e *execution) actions(ctx context.Context) error {
 		defer stop()
 	}
 	runner := tomtit.Runner{Dir: e.work, Env: e.env, Out: e.out, Tom: e.a.tom, Cache: e.dir, Grace: sparky.KillGrace}
-	for _, action := range e.spec.Actions {
+	for _, action := range e.spec.Actions[1:] { // Run checks the first one by itself
 		if err := runner.Check(action); err != nil {
 			e.sayf("%s\n", err)
 			return &stepError{"tom-" + action, flow.CauseTask, exitSetup, err}

@@ -160,7 +160,7 @@ func (e *execution) placeInputs() error {
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }() // nothing is buffered in it
 	for _, in := range e.spec.In {
 		if err := e.placeInput(root, in); err != nil {
 			return fmt.Errorf("input %s: %w", in.Path, err)
@@ -199,7 +199,7 @@ func (e *execution) keepOutputs() error {
 	if err != nil {
 		return &stepError{"artifact-out", causeInfrastructure, exitSetup, err}
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }() // nothing is buffered in it
 	for _, out := range e.spec.Out {
 		if err := e.keepOutput(root, out); err != nil {
 			return err

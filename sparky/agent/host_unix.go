@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 )
 
 // openNonblock keeps an open from waiting for the other end of a pipe.
@@ -20,10 +21,20 @@ func lockFolder(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, errors.Join(fmt.Errorf("agent root %s is in use by another agent; give it another --root", dir), f.Close())
+	// A child of an agent that was killed holds its lock until it has called
+	// exec, so the first attempt need not be the last word.
+	for end := time.Now().Add(lockPatience); ; time.Sleep(lockPause) {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return f, nil
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, errors.Join(fmt.Errorf("agent root %s: lock: %w", dir, err), f.Close())
+		}
+		if time.Now().After(end) {
+			return nil, errors.Join(fmt.Errorf("agent root %s is in use by another agent; give it another --root", dir), f.Close())
+		}
 	}
-	return f, nil
 }
 
 // freeBytes returns what is free for this user on the file system of dir.
@@ -32,5 +43,5 @@ func freeBytes(dir string) (int64, error) {
 	if err := syscall.Statfs(dir, &st); err != nil {
 		return 0, err
 	}
-	return int64(st.Bavail) * int64(st.Bsize), nil
+	return int64(st.Bavail) * int64(st.Bsize), nil //nolint:unconvert // other types on other systems
 }

@@ -206,7 +206,7 @@ func (a *Agent) fail(w http.ResponseWriter, r *http.Request, err error) {
 // readJSON reads a JSON body of at most limit bytes. It answers errors itself.
 func (a *Agent) readJSON(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, bool) {
 	if !saysJSON(r.Header) {
-		writeError(w, http.StatusBadRequest, errors.New("Content-Type: must be application/json"))
+		writeError(w, http.StatusBadRequest, errors.New("content type: must be application/json"))
 		return nil, false
 	}
 	ctl := http.NewResponseController(w)

@@ -64,7 +64,7 @@ func newJournal(ctx context.Context, db *sql.DB) (*journal, error) {
 			error = NULL, commit_id = NULL, artifacts = NULL, log_size = NULL, log = NULL WHERE seq = ?`: &j.stmt.prune,
 		`PRAGMA wal_checkpoint(TRUNCATE)`: &j.stmt.checkpoint,
 	} {
-		if *to, err = conn.PrepareContext(ctx, text); err != nil {
+		if *to, err = conn.PrepareContext(ctx, text); err != nil { //nolint:sqlclosecheck // closed with the connection
 			return nil, errors.Join(fmt.Errorf("statement %q: %w", text, err), conn.Close())
 		}
 	}
@@ -179,11 +179,11 @@ func (j *journal) transact(batch []*commit) error {
 // truncate empties the write-ahead log, where deleted data would stay.
 func (j *journal) truncate() {
 	var busy, frames, moved int
-	_ = j.stmt.checkpoint.QueryRow().Scan(&busy, &frames, &moved) // the next one tries again
+	_ = j.stmt.checkpoint.QueryRowContext(context.Background()).Scan(&busy, &frames, &moved) // the next one tries again
 }
 
 func run(s *sql.Stmt, args ...any) error {
-	_, err := s.Exec(args...)
+	_, err := s.ExecContext(context.Background(), args...)
 	return err
 }
 
@@ -191,7 +191,7 @@ func run(s *sql.Stmt, args ...any) error {
 // known, and writes nothing, when its id is known already.
 func accepted(r record, spec []byte, known *bool) change {
 	return func(s *statements) error {
-		res, err := s.insert.Exec(r.Seq, r.ID, r.Project, int(r.State), toMicro(r.Queued), toMicro(r.Started), r.Config)
+		res, err := s.insert.ExecContext(context.Background(), r.Seq, r.ID, r.Project, int(r.State), toMicro(r.Queued), toMicro(r.Started), r.Config)
 		if err != nil {
 			return err
 		}

@@ -93,6 +93,10 @@ const (
 	maxHeader = 32 << 10
 	// shutdownGrace is how long answers under way may take when the server stops.
 	shutdownGrace = 5 * time.Second
+	// lockPatience is how long the lock of a folder is waited for, looking
+	// every lockPause: as long as a killed agent's children may take to start.
+	lockPatience = 2 * time.Second
+	lockPause    = 20 * time.Millisecond
 	// leftoverPatience is how long killed processes may take to be gone.
 	leftoverPatience = 5 * time.Second
 	// pipeBuffer of an in-memory connection, each way, in bytes.

@@ -41,7 +41,7 @@ func badge(state sparky.Code) (text, colour string) {
 	case sparky.CodeRunning:
 		return "Run", "yellow"
 	}
-	return "UNKOWN", "gray" // so spelled by a Sparky
+	return "UNKOWN", "gray" //nolint:misspell // so spelled by a Sparky
 }
 
 func (a *Agent) getBadge(w http.ResponseWriter, r *http.Request, n names) {

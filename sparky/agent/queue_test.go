@@ -1,3 +1,5 @@
+//go:build unix
+
 package agent_test
 
 import (
@@ -238,7 +240,7 @@ func TestManyWaiters(t *testing.T) {
 	for range n {
 		id := h.queue("p", named(dir, "first"))
 		wg.Go(func() {
-			req, err := http.NewRequestWithContext(context.Background(), "GET", h.url+"/status/p/"+id+"?wait=40&state=-2", nil)
+			req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, h.url+"/status/p/"+id+"?wait=40&state=-2", nil)
 			if err != nil {
 				t.Error(err)
 				return

@@ -62,7 +62,7 @@ func serve(ctx context.Context, ln net.Listener, a *Agent, handler http.Handler,
 	if err != nil {
 		err = srv.Close()
 	}
-	<-served
+	<-served //nolint:errcheck // it is http.ErrServerClosed
 	return err
 }
 
@@ -82,12 +82,12 @@ func isLoopback(addr net.Addr) bool {
 func sameMachine(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !isLocalName(r.Host) {
-			writeError(w, http.StatusForbidden, errors.New("Host: without a token this agent answers to loopback names only"))
+			writeError(w, http.StatusForbidden, errors.New("host: without a token this agent answers to loopback names only"))
 			return
 		}
 		if origin := r.Header.Get("Origin"); origin != "" {
 			if u, err := url.Parse(origin); err != nil || u.Host != r.Host {
-				writeError(w, http.StatusForbidden, errors.New("Origin: without a token this agent answers to no other web page"))
+				writeError(w, http.StatusForbidden, errors.New("origin: without a token this agent answers to no other web page"))
 				return
 			}
 		}

@@ -187,7 +187,7 @@ func isCommit(s string) bool { return (len(s) == 40 || len(s) == 64) && isHex(s)
 
 func isHex(s string) bool {
 	for _, c := range []byte(s) {
-		if !('0' <= c && c <= '9' || 'a' <= c && c <= 'f') {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
 			return false
 		}
 	}

@@ -176,7 +176,7 @@ func (s *store) list(ctx context.Context, query string, args ...any) ([]*record,
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }() // rows.Err tells
 	var all []*record
 	for rows.Next() {
 		r, err := scanRecord(rows)

@@ -61,13 +61,16 @@ func (s *scope) eval(e *expr) any {
 	case opHash:
 		m := make(map[string]any, len(e.kids))
 		for _, k := range e.kids {
-			if pairs, ok := s.eval(k).(map[string]any); ok {
-				maps.Copy(m, pairs)
+			switch v := s.eval(k).(type) {
+			case pair:
+				m[v.key] = v.value
+			case map[string]any:
+				maps.Copy(m, v)
 			}
 		}
 		return m
 	case opPair:
-		return map[string]any{text(s.eval(e.kids[0])): s.eval(e.kids[1])}
+		return pair{text(s.eval(e.kids[0])), s.eval(e.kids[1])}
 	}
 	return nil
 }
@@ -86,6 +89,8 @@ func (s *scope) use(v any) any {
 				s.use(item)
 			}
 		}
+	case pair:
+		s.use(v.hash())
 	case map[string]any:
 		for k, item := range v {
 			if s.left -= len(k); s.left >= 0 {
@@ -109,8 +114,13 @@ func (s *scope) key(e *expr) any {
 		s.left -= len(v)
 		return textValue(v)
 	}
-	m, _ := s.eval(e.kids[0]).(map[string]any)
-	return m[key]
+	switch v := s.eval(e.kids[0]).(type) {
+	case pair:
+		return v.hash()[key]
+	case map[string]any:
+		return v[key]
+	}
+	return nil
 }
 
 func (s *scope) index(e *expr) any {
@@ -154,7 +164,7 @@ func (s *scope) flat(v any) list {
 	case map[string]any:
 		l := list{array: true}
 		for _, k := range slices.Sorted(maps.Keys(v)) {
-			l.items = append(l.items, map[string]any{k: v[k]})
+			l.items = append(l.items, pair{k, v[k]})
 		}
 		return l
 	}

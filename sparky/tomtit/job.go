@@ -65,7 +65,7 @@ func (j *job) readFile(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	b, err := io.ReadAll(io.LimitReader(f, MaxScenario+1))
 	if err != nil {
 		return "", fmt.Errorf("read %s: %w", name, err)

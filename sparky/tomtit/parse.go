@@ -1,7 +1,6 @@
 package tomtit
 
 import (
-	"fmt"
 	"sort"
 	"strings"
 	"unicode/utf8"
@@ -97,7 +96,7 @@ func (p *parser) refuse(construct string) {
 		p.fail("scenario ends too early", "close what is open before")
 		return
 	}
-	p.fail(fmt.Sprintf("%q is not supported by the built-in runner", construct), needsHost)
+	p.fail(`"`+construct+`" is not supported by the built-in runner`, needsHost)
 }
 
 // construct returns the word, number or run of signs at the current place.
@@ -105,6 +104,9 @@ func (p *parser) construct() string {
 	rest := p.src[p.off:]
 	if n := identLen(rest); n > 0 {
 		return rest[:min(n, 40)]
+	}
+	if c := p.peek(); c == '$' || c == '@' || c == '%' {
+		return rest[:1+min(identLen(rest[1:]), 40)]
 	}
 	for i, r := range rest {
 		if i > 0 && (r <= ' ' || isWord(r) || i >= 8 || strings.ContainsRune("\"'()[]{};,", r)) {
@@ -351,9 +353,9 @@ func (p *parser) checkCall(start int, s *stmt) {
 		}
 	}
 	switch n := len(s.args); {
-	case s.call == callSay:
 	case n == 0:
 		p.refuse(s.call + " without arguments")
+	case s.call == callSay:
 	case s.call == callDirectory && n > 1:
 		p.refuse("directory with options")
 	case s.call == callTask && n == 2 && !mayBeHash(s.args[1]) || s.call == callTask && n > 2:

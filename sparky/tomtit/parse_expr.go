@@ -185,10 +185,13 @@ func (p *parser) words() *expr {
 	for _, w := range fields {
 		e.kids = append(e.kids, &expr{op: opValue, pos: pos, value: textValue(w)})
 	}
-	if len(fields) == 1 {
-		return e.kids[0]
+	if len(fields) != 1 {
+		return e
 	}
-	return e
+	if v, ok := e.kids[0].value.(allomorph); ok && strings.Contains(fields[0], "/") {
+		e.kids[0].value = v.num // <1/3> is how Raku writes a fraction
+	}
+	return e.kids[0]
 }
 
 // parenthesised parses what follows "(": one value, or a list.

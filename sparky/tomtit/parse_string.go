@@ -41,19 +41,19 @@ func (p *parser) doubleQuoted() *expr {
 		}
 	}
 	for p.off++; p.off < len(p.src) && p.err == nil; {
-		switch c := p.src[p.off]; {
-		case c == '"':
+		switch c := p.src[p.off]; c {
+		case '"':
 			p.off++
 			flush()
 			return e
-		case c == '\\':
+		case '\\':
 			p.escape(&b)
-		case c == '{':
+		case '{':
 			flush()
 			p.off++
 			e.kids = append(e.kids, p.expression())
 			p.expect("}")
-		case c == '$' || c == '%' || c == '@' || c == '&':
+		case '$', '%', '@', '&':
 			if kid := p.interpolated(); kid != nil {
 				flush()
 				e.kids = append(e.kids, kid)
@@ -112,7 +112,7 @@ func (p *parser) interpolated() *expr {
 func (p *parser) dollar() {
 	switch word := p.sigilWord(); word {
 	case "$(", "${", "$":
-		p.fail(strconv.Quote(word)+" in double quotes is not supported by the built-in runner", `write \$ for the shell, or use single quotes; as Raku it `+needsHost)
+		p.fail(`"`+word+`" in double quotes is not supported by the built-in runner`, `write \$ for the shell, or use single quotes; as Raku it `+needsHost)
 	default:
 		p.refuse(word)
 	}

@@ -36,7 +36,7 @@ func (r *Runner) Check(action string) error {
 		return err
 	}
 	if root != nil {
-		defer root.Close()
+		defer func() { _ = root.Close() }()
 	}
 	if kind != kindRaku {
 		return nil
@@ -59,7 +59,7 @@ func (r *Runner) Run(ctx context.Context, action string, opts []string) (exitCod
 		return 1, err
 	}
 	if root != nil {
-		defer root.Close()
+		defer func() { _ = root.Close() }()
 	}
 	if kind == kindTom {
 		args := slices.Concat([]string{"--no_index_update"}, opts, []string{action})
@@ -113,7 +113,7 @@ func (r *Runner) find(action string) (kind, *os.Root, error) {
 	}
 	k, err := r.findIn(root, action)
 	if err != nil {
-		root.Close()
+		_ = root.Close()
 		return 0, nil, err
 	}
 	return k, root, nil

@@ -164,7 +164,7 @@ func (j *job) start(ctx context.Context, cmd *exec.Cmd, stdout, stderr io.Writer
 	program := cmd.Path
 	var err error
 	if cmd.Path, err = lookPath(program, j.runner.Env); err != nil {
-		fmt.Fprintf(stderr, "%s: command not found\n", program)
+		_, _ = fmt.Fprintf(stderr, "%s: command not found\n", program)
 		return 127, ctx.Err()
 	}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
@@ -328,7 +328,7 @@ func readSmall(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	b, err := io.ReadAll(io.LimitReader(f, MaxState+1))
 	if err == nil && len(b) > MaxState {
 		err = fmt.Errorf("read %s: more than %d bytes", name, MaxState)

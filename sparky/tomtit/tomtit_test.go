@@ -69,12 +69,14 @@ func checkout(t *testing.T, a *archive) string {
 
 var (
 	clock = regexp.MustCompile(`\d\d:\d\d:\d\d`)
+	owner = regexp.MustCompile(`(directory (?:owner|group)): <.*>`)
+	mode  = regexp.MustCompile(`drwx[rwx-]{6}`)
 	cache = regexp.MustCompile(`\$CACHE/task-(\d+)-\d+`)
 )
 
 // TestScenarios runs every archive of testdata. The comment has lines of
 // "key: value" with action, options (split at spaces), env (several), exit;
-// want is the output, want-error the error of Check and Run.
+// want is the output.
 func TestScenarios(t *testing.T) {
 	names, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(names) == 0 {
@@ -117,25 +119,13 @@ func runArchive(t *testing.T, name string) {
 	got := strings.ReplaceAll(out.String(), dir, "$DIR")
 	got = strings.ReplaceAll(got, r.Cache, "$CACHE")
 	got = cache.ReplaceAllString(clock.ReplaceAllString(got, "HH:MM:SS"), "$$CACHE/$1")
-	if want, ok := a.file("want-error"); ok {
-		if err == nil || err.Error()+"\n" != want {
-			t.Errorf("error of Run:\n%v\nwant:\n%s", err, want)
-		}
-		if options == nil {
-			if err := r.Check(action); err == nil || err.Error()+"\n" != want {
-				t.Errorf("error of Check:\n%v\nwant:\n%s", err, want)
-			}
-		}
-		if code == 0 {
-			t.Error("exit code 0 with an error")
-		}
-		exit = code
-	} else if err != nil {
+	got = mode.ReplaceAllString(owner.ReplaceAllString(got, "$1: <NAME>"), "MODE")
+	if err != nil {
 		t.Fatal(err)
 	}
 	want, _ := a.file("want")
 	if os.Getenv("UPDATE") != "" && got != want {
-		update(t, name, string(b), got)
+		update(t, name, string(b), "-- want --\n", got)
 		return
 	}
 	if got != want || code != exit {
@@ -143,10 +133,45 @@ func runArchive(t *testing.T, name string) {
 	}
 }
 
-// update replaces want, the last file, when UPDATE is set.
-func update(t *testing.T, name, text, got string) {
-	head, _, _ := strings.Cut(text, "-- want --\n")
-	if err := os.WriteFile(name, []byte(head+"-- want --\n"+got), 0o644); err != nil {
+// TestRefused runs every archive of testdata/refused, of which the action is
+// x: Check and Run must both fail with want-error, and nothing may have run.
+func TestRefused(t *testing.T) {
+	names, err := filepath.Glob("testdata/refused/*.txtar")
+	if err != nil || len(names) == 0 {
+		t.Fatal("no testdata", err)
+	}
+	for _, name := range names {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) { refuse(t, name) })
+	}
+}
+
+func refuse(t *testing.T, name string) {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := parseArchive(string(b))
+	var out bytes.Buffer
+	r := &tomtit.Runner{Dir: checkout(t, a), Env: append(baseEnv(t), "X=1"), Out: &out, Cache: t.TempDir()}
+	check := r.Check("x")
+	code, err := r.Run(t.Context(), "x", nil)
+	if check == nil || err == nil || code == 0 || out.Len() > 0 {
+		t.Fatalf("not refused: Check: %v; Run: %d, %v; output:\n%s", check, code, err, out.String())
+	}
+	want, _ := a.file("want-error")
+	if os.Getenv("UPDATE") != "" {
+		update(t, name, string(b), "-- want-error --\n", err.Error()+"\n")
+		return
+	}
+	if got := err.Error() + "\n"; got != want || check.Error()+"\n" != want {
+		t.Errorf("error of Run:\n%sof Check:\n%v\nwant:\n%s", got, check, want)
+	}
+}
+
+// update replaces the last file, which marker begins, when UPDATE is set.
+func update(t *testing.T, name, text, marker, got string) {
+	head, _, _ := strings.Cut(text, marker)
+	if err := os.WriteFile(name, []byte(head+marker+got), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

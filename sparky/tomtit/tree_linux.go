@@ -15,6 +15,7 @@ type tree struct {
 	leader int
 	marker string
 	others map[int]uint64 // outside the leader's group: pid to start time
+	born   uint64         // start time of the leader; 0: not read yet
 }
 
 func newTree(leader int, marker string) *tree {
@@ -69,10 +70,8 @@ func (t *tree) alive() bool {
 // look at the process ids that were given out since the leader's.
 func (t *tree) killAll() {
 	_ = syscall.Kill(-t.leader, syscall.SIGKILL)
-	if len(t.others) == 0 {
-		if ps, ok := t.readRecent(); ok && t.find(ps) == 0 {
-			return
-		}
+	if len(t.others) == 0 && t.nothingRecent() {
+		return
 	}
 	for end := time.Now().Add(sweepTime); time.Now().Before(end); time.Sleep(sweepPause / 10) {
 		if t.find(readAll()) == 0 {
@@ -114,44 +113,82 @@ func (t *tree) find(ps []process) int {
 // knows reports whether p belongs to the tree by itself, not by its parent.
 func (t *tree) knows(p process) bool {
 	start, known := t.others[p.pid]
-	return p.session == t.leader || p.group == t.leader || known && start == p.start || t.hasMarker(p.pid)
+	return p.session == t.leader || p.group == t.leader || known && start == p.start || t.hasMarker(p)
 }
 
-func (t *tree) hasMarker(pid int) bool {
-	if t.marker == "" || pid == os.Getpid() {
+// hasMarker reports whether the environment of p has the marker. While a
+// process executes another program it has none: then it is read again.
+func (t *tree) hasMarker(p process) bool {
+	if t.marker == "" || p.pid == os.Getpid() {
 		return false
 	}
-	env, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
-	if err != nil {
-		return false
-	}
-	for v := range bytes.SplitSeq(env, []byte{0}) {
-		if string(v) == t.marker {
-			return true
+	for range markerReads {
+		env, err := os.ReadFile("/proc/" + strconv.Itoa(p.pid) + "/environ")
+		if err != nil {
+			return false
 		}
+		for v := range bytes.SplitSeq(env, []byte{0}) {
+			if string(v) == t.marker {
+				return true
+			}
+		}
+		if len(env) > 0 || p.parent == kthreadd || p.start < t.leaderStart() {
+			return false
+		}
+		time.Sleep(sweepPause / 40)
 	}
 	return false
 }
 
-// readRecent reads the processes that were started after the leader, when
-// those are few; ok is false when that is not known.
-func (t *tree) readRecent() (ps []process, ok bool) {
+const (
+	kthreadd    = 2  // parent of the kernel's own threads
+	markerReads = 10 // of an empty environment: enough for an exec to be over
+)
+
+func (t *tree) leaderStart() uint64 {
+	if t.born == 0 {
+		p, _ := readProcess(t.leader)
+		t.born = max(p.start, 1)
+	}
+	return t.born
+}
+
+// nothingRecent reports whether no process of the tree is among those that
+// were started after the leader; false when they are too many to look at.
+func (t *tree) nothingRecent() bool {
+	from := t.leader
+	for range 4 {
+		last := lastPid()
+		if last < from || last-from > maxProbes {
+			return false
+		}
+		var ps []process
+		for pid := from + 1; pid <= last; pid++ {
+			if p, ok := readProcess(pid); ok {
+				ps = append(ps, p)
+			}
+		}
+		switch {
+		case t.find(ps) > 0:
+			return false
+		case len(ps) == 0:
+			return true
+		}
+		from = last // one of ps may have started more of them meanwhile
+	}
+	return true
+}
+
+// lastPid returns the id that was given to a process last, 0 if not known.
+func lastPid() int {
 	var buf [128]byte
 	n := readFile("/proc/loadavg", buf[:])
 	fields := bytes.Fields(buf[:n])
 	if len(fields) == 0 {
-		return nil, false
+		return 0
 	}
-	last, err := strconv.Atoi(string(fields[len(fields)-1]))
-	if err != nil || last < t.leader || last-t.leader > maxProbes {
-		return nil, false
-	}
-	for pid := t.leader + 1; pid <= last; pid++ {
-		if p, ok := readProcess(pid); ok {
-			ps = append(ps, p)
-		}
-	}
-	return ps, true
+	last, _ := strconv.Atoi(string(fields[len(fields)-1]))
+	return last
 }
 
 // readAll reads all processes.
@@ -160,7 +197,7 @@ func readAll() []process {
 	if err != nil {
 		return nil
 	}
-	defer dir.Close()
+	defer func() { _ = dir.Close() }()
 	names, _ := dir.Readdirnames(-1)
 	ps := make([]process, 0, len(names))
 	for _, name := range names {
@@ -196,7 +233,7 @@ func readFile(path string, buf []byte) int {
 	if err != nil {
 		return 0
 	}
-	defer syscall.Close(fd)
+	defer func() { _ = syscall.Close(fd) }()
 	n, err := syscall.Read(fd, buf)
 	if err != nil {
 		return 0

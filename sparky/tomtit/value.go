@@ -9,14 +9,22 @@ import (
 	"strings"
 )
 
-// The values of a scenario are nil, bool, string, number, allomorph, list and
-// map[string]any of those.
+// The values of a scenario are nil, bool, string, number, allomorph, list,
+// pair and map[string]any of those.
 
 // list is a Raku List, (a b), or Array, [a b].
 type list struct {
 	items []any
 	array bool
 }
+
+// pair is a Raku Pair outside of a hash.
+type pair struct {
+	key   string
+	value any
+}
+
+func (p pair) hash() map[string]any { return map[string]any{p.key: p.value} }
 
 // truth is what Raku's boolean context makes of v.
 func truth(v any) bool {
@@ -33,6 +41,8 @@ func truth(v any) bool {
 		return len(v.items) > 0
 	case map[string]any:
 		return len(v) > 0
+	case pair:
+		return truth(v.value)
 	}
 	return false
 }
@@ -65,6 +75,8 @@ func writeText(b *strings.Builder, v any) {
 			}
 			writeText(b, item)
 		}
+	case pair:
+		writeText(b, v.hash())
 	case map[string]any:
 		for i, k := range slices.Sorted(maps.Keys(v)) {
 			if i > 0 {
@@ -95,15 +107,16 @@ func writeGist(b *strings.Builder, v any) {
 			writeGist(b, item)
 		}
 		b.WriteByte(brackets[1])
+	case pair:
+		b.WriteString(v.key + " => ")
+		writeGist(b, v.value)
 	case map[string]any:
 		b.WriteByte('{')
 		for i, k := range slices.Sorted(maps.Keys(v)) {
 			if i > 0 {
 				b.WriteString(", ")
 			}
-			b.WriteString(k)
-			b.WriteString(" => ")
-			writeGist(b, v[k])
+			writeGist(b, pair{k, v[k]})
 		}
 		b.WriteByte('}')
 	default:
@@ -128,6 +141,8 @@ func configValue(v any) any {
 			items[i] = configValue(item)
 		}
 		return list{items, true}
+	case pair:
+		return configValue(v.hash())
 	case map[string]any:
 		m := make(map[string]any, len(v))
 		for k, item := range v {

@@ -29,8 +29,16 @@ type Options struct {
 // Console shows one run. Its methods may be called from several goroutines.
 type Console struct {
 	o    Options
-	mu   sync.Mutex // of view
+	mu   sync.Mutex // of view and logs
 	view view
+	logs map[*flow.Job]*jobLog
+}
+
+// jobLog holds what an attempt prints until its start has been told: events
+// come by another way than logs, and a little later.
+type jobLog struct {
+	started int // attempt whose lines go through
+	held    []string
 }
 
 // view is one way to show a run. Console calls it under its lock.
@@ -43,7 +51,7 @@ type view interface {
 
 // New returns a Console for a run of the plan. Close ends it.
 func New(plan *flow.Plan, o Options) *Console {
-	c := &Console{o: o}
+	c := &Console{o: o, logs: map[*flow.Job]*jobLog{}}
 	st := style{o.Color}
 	switch {
 	case o.JSON:
@@ -62,7 +70,16 @@ func (c *Console) Report(_ context.Context, events []flow.Event) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i := range events {
-		c.view.event(&events[i])
+		ev := &events[i]
+		switch ev.Kind {
+		case flow.JobStarted:
+			c.view.event(ev)
+			c.release(ev.Job, ev.Attempt)
+			continue
+		case flow.AttemptCompleted: // it may have ended before it was seen to run
+			c.release(ev.Job, ev.Attempt)
+		}
+		c.view.event(ev)
 	}
 	return nil
 }
@@ -75,8 +92,37 @@ func (c *Console) Output(j *flow.Job, attempt int) io.Writer {
 	return &lineWriter{emit: func(lines []string) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
+		l := c.log(j)
+		if l.started < attempt {
+			if l.held = append(l.held, lines...); len(l.held) < maxPending {
+				return
+			}
+			c.release(j, attempt)
+			return
+		}
 		c.view.output(j, attempt, lines)
 	}}
+}
+
+func (c *Console) log(j *flow.Job) *jobLog {
+	l := c.logs[j]
+	if l == nil {
+		l = &jobLog{}
+		c.logs[j] = l
+	}
+	return l
+}
+
+// release lets the lines of an attempt through.
+func (c *Console) release(j *flow.Job, attempt int) {
+	l := c.log(j)
+	if l.started < attempt {
+		l.started = attempt
+	}
+	if len(l.held) > 0 {
+		c.view.output(j, attempt, l.held)
+		l.held = nil
+	}
 }
 
 // Messagef tells people something: one line on Err, or above the live view.

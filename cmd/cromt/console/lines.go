@@ -46,9 +46,9 @@ func (w *lineWriter) Write(p []byte) (int, error) {
 
 // take ends the line at hand with its last bytes.
 func (w *lineWriter) take(last []byte) []string {
-	line := append(w.buf, last...)
-	w.buf = line[:0]
-	line = bytes.TrimRight(line, "\r")
+	w.buf = append(w.buf, last...)
+	line := bytes.TrimRight(w.buf, "\r")
+	w.buf = w.buf[:0] // what is in line is copied below, before anything is appended
 	if i := bytes.LastIndexByte(line, '\r'); i >= 0 {
 		line = line[i+1:]
 	}

@@ -111,6 +111,9 @@ func (v *liveView) event(ev *flow.Event) {
 
 func (v *liveView) output(j *flow.Job, _ int, lines []string) {
 	for _, line := range lines {
+		if isProtocol(line) {
+			continue
+		}
 		v.pending = append(v.pending, prefixed(v.st, j, v.prefix, "|", hostLine(v.st, line)))
 	}
 	if len(v.pending) > maxPending {

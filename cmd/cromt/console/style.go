@@ -56,9 +56,11 @@ func word(c flow.Conclusion) string {
 	return string(c)
 }
 
-// duration writes a time as people read it: 0.4s, 12s, 3m05s, 2h07m.
+// duration writes a time as people read it: 37ms, 0.4s, 12s, 3m05s, 2h07m.
 func duration(d time.Duration) string {
 	switch {
+	case d < 100*time.Millisecond:
+		return fmt.Sprintf("%dms", d.Milliseconds())
 	case d < 9950*time.Millisecond:
 		return fmt.Sprintf("%.1fs", d.Seconds())
 	case d < time.Minute:
