@@ -82,23 +82,24 @@ func (e *Engine) Run(ctx context.Context, o RunOptions) (*Run, error) {
 // runner is the state of one run. Its one goroutine, the caller of
 // Engine.Run, owns all of it; workers and timers send functions to msgs.
 type runner struct {
-	e       *Engine
-	o       RunOptions
-	msgs    chan func()
-	closed  chan struct{} // closed when the loop has ended: late messages are dropped
-	started time.Time
-	invs    map[*Invocation]*invState
-	jobs    map[*Job]*jobState
-	lanes   map[string]*lane
-	commits map[Source]*commitState
-	left    int // invocations that are active and not complete
-	flying  int // attempts and look-ups whose goroutines have not ended
-	stop    error
-	err     error
-	events  []Event  // of the batch at hand
-	effects []func() // to begin once the batch is journalled
-	outs    []*outbox
-	notes   []string
+	e         *Engine
+	o         RunOptions
+	msgs      chan func()
+	closed    chan struct{} // closed when the loop has ended: late messages are dropped
+	started   time.Time
+	invs      map[*Invocation]*invState
+	jobs      map[*Job]*jobState
+	lanes     map[string]*lane
+	commits   map[Source]*commitState
+	left      int // invocations that are active and not complete
+	flying    int // attempts and look-ups whose goroutines have not ended
+	stop      error
+	err       error
+	events    []Event  // of the batch at hand
+	unwritten []Event  // not in the journal yet: starts of jobs
+	effects   []func() // to begin once the batch is journalled
+	outs      []*outbox
+	notes     []string
 }
 
 func newRunner(e *Engine, o RunOptions) *runner {
@@ -188,11 +189,9 @@ func (r *runner) flush() {
 	for len(r.events) > 0 || len(r.effects) > 0 {
 		events, effects := r.events, r.effects
 		r.events, r.effects = nil, nil
-		if r.e.Journal != nil && r.err == nil && len(events) > 0 {
-			if err := r.e.Journal.Report(context.Background(), events); err != nil {
-				r.err = fmt.Errorf("run journal: %w", err)
-				r.cancelRun(errJournal)
-			}
+		if err := r.record(events, len(effects) > 0); err != nil {
+			r.err = fmt.Errorf("run journal: %w", err)
+			r.cancelRun(errJournal)
 		}
 		for _, b := range r.outs {
 			b.add(events)
@@ -201,6 +200,26 @@ func (r *runner) flush() {
 			f()
 		}
 	}
+}
+
+// record journals the batch. That a job has started decides nothing, and a
+// resumed run is told again: alone it waits for the next batch, which saves
+// every short job a write to disk.
+func (r *runner) record(events []Event, effects bool) error {
+	if r.e.Journal == nil || r.err != nil {
+		return nil
+	}
+	r.unwritten = append(r.unwritten, events...)
+	wait := !effects
+	for i := range r.unwritten {
+		wait = wait && r.unwritten[i].Kind == JobStarted
+	}
+	if wait {
+		return nil
+	}
+	events = r.unwritten
+	r.unwritten = nil
+	return r.e.Journal.Report(context.Background(), events)
 }
 
 func (r *runner) close() []string {

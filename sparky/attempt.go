@@ -202,7 +202,7 @@ func (t *attempt) notDispatched(ctx context.Context, err error) (flow.Result, er
 	case ctx.Err() != nil && t.a.Resumed:
 		return t.conclude(ctx, ctx.Err())
 	case ctx.Err() != nil:
-		return cancelledResult("cancelled before it was sent to " + t.h.name()), nil
+		return cancelledResult("cancelled before it was sent to " + t.h.name()), nil //nolint:nilerr // a cancelled attempt has a result
 	case errors.As(err, &lost):
 		return t.conclude(ctx, err)
 	}
@@ -217,7 +217,7 @@ func (t *attempt) conclude(ctx context.Context, err error) (flow.Result, error) 
 	case err == nil:
 		return t.keep(ctx, t.result())
 	case ctx.Err() != nil:
-		return t.cancelled(ctx), nil
+		return t.cancelled(ctx), nil //nolint:nilerr // a cancelled attempt has a result
 	case errors.As(err, &start):
 		return flow.Result{}, err
 	case errors.Is(err, errQueueTimeout):

@@ -100,7 +100,7 @@ func TestQueueIsStrict(t *testing.T) {
 		`[]`:                                                      sparky.KindAmbiguous,
 		``:                                                        sparky.KindAmbiguous,
 		`{"project":"p","job-id":"j"`:                             sparky.KindAmbiguous,
-		`{"project":"p","job-id":"` + strings.Repeat("j", 2<<20):  sparky.KindAmbiguous,
+		`{"project":"p","job-id":"` + strings.Repeat("j", 2<<20): sparky.KindAmbiguous,
 	} {
 		if _, err := answering(t, 200, body).Queue(t.Context(), req); sparky.KindOf(err) != want {
 			t.Errorf("%.60s: %v", body, err)

@@ -1,6 +1,7 @@
 package sparky
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -166,23 +167,44 @@ func (c *Client) copyReport(ctx context.Context, project, jobID string, skip int
 		return skip, err
 	}
 	defer body.Close()
-	r := io.LimitReader(body, MaxReport)
-	if n, err := io.CopyN(io.Discard, r, skip); err != nil {
-		if errors.Is(err, io.EOF) && n <= skip {
+	r := bufio.NewReader(io.LimitReader(body, MaxReport))
+	if skip == 0 {
+		if begin, _ := r.Peek(len(waitingReport) + 1); string(begin) == waitingReport {
+			return 0, nil
+		}
+	}
+	if _, err := io.CopyN(io.Discard, r, skip); err != nil {
+		if errors.Is(err, io.EOF) {
 			return skip, nil // shorter than before: nothing new
 		}
 		return skip, err
 	}
-	var text bytes.Buffer
-	_, err = text.ReadFrom(r)
-	rest := bytes.TrimRight(text.Bytes(), "\r")
-	if skip == 0 && string(rest) == waitingReport {
-		return 0, err
+	out := &crHolder{w: w}
+	_, err = io.Copy(out, r)
+	return skip + out.n, err
+}
+
+// crHolder holds back carriage returns until something else than the end
+// follows them.
+type crHolder struct {
+	w    io.Writer
+	n    int64 // bytes written to w
+	held int
+}
+
+func (h *crHolder) Write(p []byte) (int, error) {
+	text := bytes.TrimRight(p, "\r")
+	if len(text) == 0 {
+		h.held += len(p)
+		return len(p), nil
 	}
-	if _, werr := w.Write(rest); err == nil {
-		err = werr
+	if h.held > 0 {
+		text = append(bytes.Repeat([]byte("\r"), h.held), text...)
 	}
-	return skip + int64(len(rest)), err
+	n, err := h.w.Write(text)
+	h.n += int64(n)
+	h.held = len(p) - len(bytes.TrimRight(p, "\r"))
+	return len(p), err
 }
 
 // waitingReport is the report of a job that has not started.

@@ -9,10 +9,10 @@ import (
 
 // feed brings the news of one job.
 type feed interface {
-	// next returns when there is news, or after limit (0: as long as it
-	// likes). What the job has printed meanwhile is in the log then. With an
-	// ended state there is nothing left to fetch, unless more says so.
-	next(ctx context.Context, limit time.Duration) (js JobStatus, more bool, err error)
+	// next returns when there is news, or soon after the deadline (zero: as
+	// late as it likes). What the job has printed meanwhile is in the log then.
+	// With an ended state there is nothing left to fetch, unless more says so.
+	next(ctx context.Context, deadline time.Time) (js JobStatus, more bool, err error)
 	// hurry makes the next news come fast: the job is being cancelled.
 	hurry()
 }
@@ -24,7 +24,8 @@ func (t *attempt) follow(ctx context.Context) error {
 	var failing, ended time.Time
 	pause, denied := retryPoll, false
 	for {
-		js, more, err := t.feed.next(ctx, t.limit())
+		deadline, _ := t.deadline()
+		js, more, err := t.feed.next(ctx, deadline)
 		switch {
 		case err == nil:
 			t.saw(js)
@@ -91,29 +92,27 @@ func (t *attempt) saw(js JobStatus) {
 	}
 }
 
-// limit is how long the job may stay in its state, 0 for ever.
-func (t *attempt) limit() time.Duration {
+// deadline is until when the job may stay in its state, and what it is when
+// that is over; zero is for ever. A real Sparky leaves a job queued or running
+// for ever when its runner is gone.
+func (t *attempt) deadline() (time.Time, error) {
 	switch {
 	case t.last.State.Ended():
-		return 0
 	case t.running.IsZero() && t.a.QueueTimeout > 0:
-		return max(time.Until(t.sent.Add(t.a.QueueTimeout)), time.Millisecond)
+		return t.sent.Add(t.a.QueueTimeout), errQueueTimeout
 	case !t.running.IsZero() && t.a.Timeout > 0:
-		return max(time.Until(t.running.Add(t.a.Timeout+runGrace)), time.Millisecond)
+		return t.running.Add(t.a.Timeout + runGrace), errRunTimeout
 	}
-	return 0
+	return time.Time{}, nil
 }
 
-// overdue says whether the limit is reached. A real Sparky leaves a job
-// queued or running for ever when its runner is gone.
+// overdue says whether the deadline is over.
 func (t *attempt) overdue() error {
-	switch {
-	case t.last.State.Ended() || t.limit() != time.Millisecond:
-		return nil
-	case t.running.IsZero():
-		return errQueueTimeout
+	at, err := t.deadline()
+	if err != nil && !time.Now().Before(at) {
+		return err
 	}
-	return errRunTimeout
+	return nil
 }
 
 // agentFeed asks our agent with long polls.
@@ -125,7 +124,7 @@ type agentFeed struct {
 	last   time.Time
 }
 
-func (f *agentFeed) next(ctx context.Context, limit time.Duration) (JobStatus, bool, error) {
+func (f *agentFeed) next(ctx context.Context, deadline time.Time) (JobStatus, bool, error) {
 	now := time.Now()
 	if !f.last.IsZero() {
 		f.budget = min(pollBurst, f.budget+float64(now.Sub(f.last))/float64(pollPause))
@@ -142,8 +141,8 @@ func (f *agentFeed) next(ctx context.Context, limit time.Duration) (JobStatus, b
 	if lease := f.t.e.cfg.Lease; lease > 0 {
 		wait = min(wait, lease/2)
 	}
-	if limit > 0 {
-		wait = min(wait, limit+time.Second)
+	if !deadline.IsZero() {
+		wait = min(wait, time.Until(deadline).Truncate(time.Second)+time.Second)
 	}
 	js, err := f.t.h.client.Wait(ctx, f.t.a.Job.Queue, f.t.a.JobID, f.state, f.offset, max(wait, time.Second))
 	if err != nil {
@@ -174,10 +173,10 @@ func newPlainFeed(t *attempt) *plainFeed {
 
 func (f *plainFeed) hurry() { f.since = time.Now() }
 
-func (f *plainFeed) next(ctx context.Context, limit time.Duration) (JobStatus, bool, error) {
+func (f *plainFeed) next(ctx context.Context, deadline time.Time) (JobStatus, bool, error) {
 	pause := jitter(min(max(time.Since(f.since)/10, minPoll), maxPoll))
-	if limit > 0 {
-		pause = min(pause, limit)
+	if !deadline.IsZero() {
+		pause = max(0, min(pause, time.Until(deadline)))
 	}
 	if err := sleep(ctx, pause); err != nil {
 		return JobStatus{}, false, err

@@ -45,7 +45,7 @@ func TestMain(m *testing.M) {
 func playHerd(n int) {
 	h := &herd{ends: map[string]time.Time{}}
 	for i := range n {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.1.%d.%d:0", i/250, 1+i%250)) //nolint:noctx // a program of its own
+		l, err := net.Listen("tcp", fmt.Sprintf("127.1.%d.%d:0", i/250, 1+i%250))
 		if err != nil {
 			fmt.Println(err)
 			return

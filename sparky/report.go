@@ -52,6 +52,7 @@ type reportReader struct {
 	log  *logSink
 	head []byte // of the current line, at most maxMeta bytes
 	pass bool   // the current line is the scenario's
+	open bool   // an empty line is held back: it may be a meta line's
 
 	result    map[string]string // of the last result line
 	step      string            // begun last
@@ -78,6 +79,7 @@ func (r *reportReader) Write(p []byte) (int, error) {
 			r.log.write(part)
 		case !mayBeMeta(r.head):
 			r.pass = true
+			r.release()
 			r.log.write(r.head)
 			r.log.write(part[kept:])
 		}
@@ -103,11 +105,26 @@ func (r *reportReader) endLine(end string) {
 			r.exit, _, _ = strings.Cut(after, ",")
 		}
 	case isMeta:
+		r.open = false
 		r.take(rest)
 	default: // no more than the beginning of a meta line
-		r.log.write([]byte(line + end))
+		r.release()
+		r.open = line == ""
+		if !r.open {
+			r.log.write([]byte(line + end))
+		}
 	}
 	r.head, r.pass = r.head[:0], false
+}
+
+// release lets the empty line go: what follows it is not a meta line. The
+// program begins each of its lines with one, since what ran before may have
+// left its last line open.
+func (r *reportReader) release() {
+	if r.open {
+		r.log.write([]byte("\n"))
+		r.open = false
+	}
 }
 
 // take reads one line of the job's program. The scenario may print such lines
@@ -140,6 +157,7 @@ func (r *reportReader) complete() {
 	if len(r.head) > 0 {
 		r.endLine("")
 	}
+	r.release()
 	r.whole = true
 }
 

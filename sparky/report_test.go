@@ -31,6 +31,8 @@ func TestReport(t *testing.T) {
 		{"a scenario that plays the program", commit + "meta: cromt step=scenario\nmeta: cromt commit=bbb\nmeta: cromt result=ok\nmeta: cromt result=failed step=scenario exit=1\n", -1,
 			"", sparky.JobStatus{Commit: "aaa", ExitCode: 1, Cause: flow.CauseTask}},
 		{"a forged artifact", "meta: cromt out=../f bytes=3 sha256=" + sum + "\nmeta: cromt out=f bytes=x sha256=" + sum + "\nmeta: cromt result=ok\n", 1, "", sparky.JobStatus{}},
+		{"open lines and empty ones", "a\n\nb\n\n\n\nmeta: cromt step=x\nno newline\nmeta: cromt result=ok\n\n", 1,
+			"a\n\nb\n\n\nno newline\n\n", sparky.JobStatus{}},
 		{"metas of others", "meta: foo=1\nmeta: \nmeta\n\n meta: cromt x\n", -11, "meta: foo=1\nmeta: \nmeta\n\n meta: cromt x\n", sparky.JobStatus{Cause: flow.CauseCancelled}},
 		{"a long line", strings.Repeat("x", 10000) + "\nmeta: cromt " + strings.Repeat("y", 10000) + "\nend", -11, strings.Repeat("x", 10000) + "\nend", sparky.JobStatus{Cause: flow.CauseCancelled}},
 	}

@@ -87,7 +87,7 @@ func (t *attempt) keep(ctx context.Context, res flow.Result) (flow.Result, error
 		}
 		if ctx.Err() != nil {
 			// The job is over: there is nothing left to cancel.
-			return cancelledResult("cancelled while its artifacts were collected"), nil
+			return cancelledResult("cancelled while its artifacts were collected"), nil //nolint:nilerr // a cancelled attempt has a result
 		}
 		if err != nil {
 			failed := infrastructure(fmt.Sprintf("artifact %s: %v", out.File, err))

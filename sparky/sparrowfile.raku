@@ -16,8 +16,10 @@ my $work     = "{$*CWD}/cromt-work";
 my $checkout = "$work/src";
 my $step     = 'begin';
 
+# What ran before may have left its last line open. The orchestrator drops the
+# empty line again.
 sub meta(*@words) {
-    say 'meta: cromt ' ~ @words.join(' ');
+    say "\nmeta: cromt " ~ @words.join(' ');
     $*OUT.flush;
 }
 

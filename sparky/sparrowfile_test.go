@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http/httptest"
 	"net/url"
 	"os"
@@ -18,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cromt/cromt/flow"
 	"github.com/cromt/cromt/sparky"
 	"github.com/cromt/cromt/sparky/sparkytest"
 )
@@ -61,7 +63,9 @@ func newRealHost(t *testing.T) *realHost {
 			t.Fatalf("%s is needed to run the program that is sent to real hosts: %v", tool, err)
 		}
 	}
-	h := &realHost{Fake: newFake(t), dir: t.TempDir()}
+	h := &realHost{dir: t.TempDir()}
+	h.Fake = sparkytest.NewFake(sparkytest.FakeConfig{Token: "t0ken-of-host", Scan: 50 * time.Millisecond, Start: 50 * time.Millisecond, Run: h.play(t)})
+	t.Cleanup(h.Fake.Close)
 	srv := httptest.NewServer(h.Fake)
 	t.Cleanup(srv.Close)
 	u, err := url.Parse(srv.URL)
@@ -105,32 +109,50 @@ func (h *realHost) git(t *testing.T, args ...string) string {
 }
 
 // run runs the program as sparrowdo would and returns its report and exit code.
-func (h *realHost) run(ctx context.Context, t *testing.T, id string, spec sparky.Spec) (report string, exit int, cwd string) {
+func (h *realHost) run(t *testing.T, id string, spec sparky.Spec) (report string, exit int, cwd string) {
 	t.Helper()
-	cwd = filepath.Join(h.dir, "cache", id, ".sparrowdo")
-	rel := "cache/" + id + "/.sparrowdo/"
 	config, err := json.Marshal(spec)
 	if err != nil {
 		t.Fatal(err)
 	}
+	var out bytes.Buffer
+	exit, cwd = h.start(t, "p", id, sparky.Sparrowfile, config, &out)
+	return out.String(), exit, cwd
+}
+
+func (h *realHost) start(t *testing.T, project, id, program string, config []byte, out io.Writer) (exit int, cwd string) {
+	t.Helper()
+	cwd = filepath.Join(h.dir, "cache", id, ".sparrowdo")
+	rel := "cache/" + id + "/.sparrowdo/"
 	tags, err := json.Marshal(map[string]string{
-		"SPARKY_PROJECT": "p", "SPARKY_JOB_ID": id, "SPARKY_TCP_PORT": h.port, "SPARKY_WORKER": "localhost", "SPARKY_API_TOKEN": "t0ken-of-host",
+		"SPARKY_PROJECT": project, "SPARKY_JOB_ID": id, "SPARKY_TCP_PORT": h.port, "SPARKY_WORKER": "localhost", "SPARKY_API_TOKEN": "t0ken-of-host",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	h.write(t, rel+"config.json", string(config), 0o600)
 	h.write(t, rel+"tags.json", string(tags), 0o600)
-	h.write(t, rel+"sparrowfile", sparky.Sparrowfile, 0o600)
-	cmd := exec.CommandContext(ctx, "raku", "-I", filepath.Join(h.dir, "lib"), "-MSparrow6::DSL", "sparrowfile")
+	h.write(t, rel+"sparrowfile", program, 0o600)
+	cmd := exec.CommandContext(t.Context(), "raku", "-I", filepath.Join(h.dir, "lib"), "-MSparrow6::DSL", "sparrowfile")
 	cmd.Dir = cwd
 	cmd.Env = append(os.Environ(), "PATH="+filepath.Join(h.dir, "bin")+":"+os.Getenv("PATH"), "HOME="+h.dir, "OUT="+h.dir,
 		"SP6_CONFIG=config.raku", "SP6_TAGS=SPARKY_API_TOKEN=t0ken-of-host")
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.Stdout, cmd.Stderr = out, out
 	cmd.WaitDelay = 5 * time.Second
 	_ = cmd.Run() // the exit code says it
-	return out.String(), cmd.ProcessState.ExitCode(), cwd
+	return cmd.ProcessState.ExitCode(), cwd
+}
+
+// play runs what was posted to the host, as its runner would.
+func (h *realHost) play(t *testing.T) func(*sparkytest.FakeJob) int {
+	return func(j *sparkytest.FakeJob) int {
+		out := writerFunc(func(p []byte) (int, error) {
+			j.Printf("%s", bytes.ReplaceAll(p, []byte("\n"), []byte("\r\n")))
+			return len(p), nil
+		})
+		exit, _ := h.start(t, j.Project, j.ID, j.Request.Sparrowfile, j.Request.SparrowdoConfig, out)
+		return exit
+	}
 }
 
 func spec(src sparky.SpecSource, actions ...string) sparky.Spec {
@@ -171,7 +193,7 @@ func TestSparrowfile(t *testing.T) {
 	}
 	for i, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			report, exit, cwd := h.run(t.Context(), t, fmt.Sprintf("t%d", i), tt.spec)
+			report, exit, cwd := h.run(t, fmt.Sprintf("t%d", i), tt.spec)
 			if exit != tt.exit {
 				t.Errorf("exit code %d, want %d", exit, tt.exit)
 			}
@@ -211,7 +233,7 @@ func TestSparrowfileData(t *testing.T) {
 	if err := c.PutFile(t.Context(), "p", "data", "cromt-in-1", strings.NewReader("<input>"), 7); err != nil {
 		t.Fatal(err)
 	}
-	report, exit, _ := h.run(t.Context(), t, "data", s)
+	report, exit, _ := h.run(t, "data", s)
 	sum := sha256.Sum256([]byte("made by A"))
 	for _, want := range []string{"<input><input>", "/cromt-work/src/sub\n", fmt.Sprintf("meta: cromt out=patch.sql bytes=9 sha256=%x", sum)} {
 		if exit != 0 || !strings.Contains(report, want) {
@@ -254,11 +276,11 @@ func TestSparrowfileArchive(t *testing.T) {
 		t.Fatal(err)
 	}
 	src := sparky.SpecSource{Kind: sparky.SpecArchive, Project: "cromt-src", JobID: "src-run1", File: "src.tar.gz", SHA256: fmt.Sprintf("%x", sha256.Sum256(archive.Bytes()))}
-	if report, exit, _ := h.run(t.Context(), t, "arch", spec(src, "hello")); exit != 0 || !strings.Contains(report, "result=ok") {
+	if report, exit, _ := h.run(t, "arch", spec(src, "hello")); exit != 0 || !strings.Contains(report, "result=ok") {
 		t.Errorf("exit code %d\n%s", exit, report)
 	}
 	src.SHA256 = strings.Repeat("0", 64)
-	if report, exit, _ := h.run(t.Context(), t, "arch2", spec(src, "hello")); exit != 70 || !strings.Contains(report, "result=infrastructure step=archive") {
+	if report, exit, _ := h.run(t, "arch2", spec(src, "hello")); exit != 70 || !strings.Contains(report, "result=infrastructure step=archive") {
 		t.Errorf("with another sum: exit code %d\n%s", exit, report)
 	}
 }
@@ -275,7 +297,7 @@ func TestSparrowfileCancel(t *testing.T) {
 		t.Fatal(err)
 	}
 	src := sparky.SpecSource{Kind: sparky.SpecGit, URL: "file://" + h.repo}
-	if report, exit, _ := h.run(t.Context(), t, "before", spec(src, "hello")); exit != 130 || strings.Contains(report, "tom ") {
+	if report, exit, _ := h.run(t, "before", spec(src, "hello")); exit != 130 || strings.Contains(report, "tom ") {
 		t.Errorf("cancelled before it began: exit code %d\n%s", exit, report)
 	}
 	timer := time.AfterFunc(3*time.Second, func() {
@@ -285,8 +307,60 @@ func TestSparrowfileCancel(t *testing.T) {
 	})
 	defer timer.Stop()
 	begun := time.Now()
-	report, exit, _ := h.run(t.Context(), t, "while", spec(src, "sleep"))
+	report, exit, _ := h.run(t, "while", spec(src, "sleep"))
 	if took := time.Since(begun); exit != 130 || !strings.Contains(report, "result=cancelled step=scenario exit=130") || took > 30*time.Second {
 		t.Errorf("exit code %d after %v\n%s", exit, took, report)
+	}
+}
+
+// TestExecOnRealHost sends attempts to the host and has its program run them:
+// all of this side's way, short of Sparky itself.
+func TestExecOnRealHost(t *testing.T) {
+	h := newRealHost(t)
+	host := "http://127.0.0.1:" + h.port
+	e := sparky.NewExecutor(sparky.ExecutorConfig{
+		Host: func(url string) (sparky.HostConfig, error) {
+			return sparky.HostConfig{URL: url, Token: "t0ken-of-host"}, nil
+		},
+		Own:     sparky.OwnSource{URL: "file://" + h.repo, Commit: h.old},
+		Secrets: map[string]string{"X": "a secret 007"},
+	})
+	t.Cleanup(e.Close)
+	make1, use := attempt("make1", "make"), attempt("use1", "env")
+	for _, a := range []*flow.Attempt{&make1, &use} {
+		a.Job.Host, a.Commit = host, h.old
+		a.Job.Vars, a.Job.Secrets = []flow.Var{{Name: "WORKER", Value: "A"}}, []string{"X"}
+	}
+	make1.Job.Out = []flow.Output{{File: "patch.sql", Path: "out/patch.sql"}}
+	res, err := e.Exec(t.Context(), make1, nil)
+	if err != nil || res.Conclusion != flow.Success || len(res.Artifacts) != 1 || res.Artifacts[0].Bytes != 9 || res.Commit != h.old {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	use.Inputs = []flow.InputFile{{Path: "in.txt", Artifact: res.Artifacts[0]}, {Path: "b/in.txt", Artifact: res.Artifacts[0]}}
+	var log bytes.Buffer
+	res, err = e.Exec(t.Context(), use, &log)
+	if err != nil || res.Conclusion != flow.Success || !strings.HasSuffix(log.String(), "/cromt-work/src\nmade by Amade by A\n") {
+		t.Errorf("%+v, %v, log %q", res, err, log.String())
+	}
+	if got, err := os.ReadFile(filepath.Join(h.dir, "x")); err != nil || string(got) != "a secret 007" {
+		t.Errorf("the secret arrived as %q, %v", got, err)
+	}
+	failing := attempt("fail1", "fail")
+	failing.Job.Host, failing.Commit = host, strings.Repeat("d", 40)
+	if res, err := e.Exec(t.Context(), failing, nil); err != nil || res.Cause != flow.CauseInfrastructure || !strings.Contains(res.Error, "step checkout failed") {
+		t.Errorf("a commit that is not there: %+v, %v", res, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	long := attempt("sleep1", "sleep")
+	long.Job.Host, long.Commit = host, h.head
+	sleeping := writerFunc(func(p []byte) (int, error) {
+		if bytes.Contains(p, []byte("begin")) {
+			cancel()
+		}
+		return len(p), nil
+	})
+	if res, err := e.Exec(ctx, long, sleeping); err != nil || res.Conclusion != flow.Cancelled || !strings.Contains(res.Error, "confirmed it") {
+		t.Errorf("cancelled: %+v, %v", res, err)
 	}
 }

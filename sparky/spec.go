@@ -56,7 +56,7 @@ func (t *attempt) prepare(ctx context.Context) (QueueRequest, error) {
 		Trigger:         json.RawMessage("{}"),
 		SparrowdoConfig: config,
 	}
-	if t.hello == nil { // our agent runs the config; the program would be most of the request
+	if t.hello == nil { // our agent runs the data itself
 		q.Sparrowfile = sparrowfile
 	}
 	if len(config) > MaxQueueBody-len(sparrowfile)-len(sparrowfile)/2 {

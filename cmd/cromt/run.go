@@ -70,12 +70,13 @@ func (c *runCmd) Run(ctx context.Context, p *program) error {
 		return usage(err)
 	}
 	s := &session{program: p, cmd: c}
+	defer outlivePipe()()
 	defer s.close()
 	if err := s.prepare(ctx); err != nil {
 		return usage(err)
 	}
 	s.show()
-	if err := s.connect(); err != nil {
+	if err := s.connect(ctx); err != nil {
 		return usage(err)
 	}
 	if timeout > 0 {

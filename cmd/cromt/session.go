@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/cromt/cromt/cmd/cromt/console"
 	"github.com/cromt/cromt/cmd/cromt/gitrepo"
@@ -38,6 +39,7 @@ type session struct {
 	console *console.Console
 	display console.Options
 	local   *agent.Local // serves every host, or those of served
+	ended   bool         // local is closed
 	served  []string     // the names of localhost that local serves
 }
 
@@ -232,9 +234,9 @@ func (s *session) show() {
 }
 
 // connect starts the agents inside this process, where some are needed.
-func (s *session) connect() error {
+func (s *session) connect(ctx context.Context) error {
 	if !s.cmd.Local {
-		if s.served = s.unserved(); len(s.served) == 0 {
+		if s.served = s.unserved(ctx); len(s.served) == 0 {
 			return nil
 		}
 		if !agentsRunHere {
@@ -250,11 +252,11 @@ func (s *session) connect() error {
 }
 
 // unserved are the names of localhost that jobs are for, when nothing listens there.
-func (s *session) unserved() []string {
+func (s *session) unserved(ctx context.Context) []string {
 	names := slices.DeleteFunc(s.urls(), func(u string) bool {
 		return hosts.Key(u) != flow.DefaultHostURL && hosts.Key(u) != "http://localhost:4000"
 	})
-	if len(names) > 0 && listens("127.0.0.1:4000") {
+	if len(names) > 0 && listens(ctx, "127.0.0.1:4000") {
 		return nil
 	}
 	return names
@@ -284,7 +286,10 @@ func (s *session) logger() *slog.Logger {
 func (s *session) tell(run *flow.Run) error {
 	var errs []error
 	if !s.display.JSON { // the notes of the start were shown then
-		errs = append(errs, console.WriteReport(s.stdout, run, s.display.Color))
+		err := console.WriteReport(s.stdout, run, s.display.Color)
+		if !errors.Is(err, syscall.EPIPE) { // a reader that has seen enough is no failure
+			errs = append(errs, err)
+		}
 	}
 	run.Notes = append(slices.Clone(s.notes), run.Notes...)
 	if s.report != nil {

@@ -76,13 +76,16 @@ func (s *session) engine() *flow.Engine {
 func (s *session) quit() {
 	if s.local != nil {
 		s.closeLocal(quitTimeout)
-		s.local = nil
 	}
 }
 
 // closeLocal ends the agents inside this process, killing what still runs
 // after the time is over.
 func (s *session) closeLocal(limit time.Duration) {
+	if s.ended {
+		return
+	}
+	s.ended = true
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	if err := s.local.Close(ctx); err != nil {
@@ -91,8 +94,7 @@ func (s *session) closeLocal(limit time.Duration) {
 }
 
 // catchSignals has those that end a program sent to the channel. A hang-up
-// that was ignored, by nohup, stays so. A closed pipe must not end a program
-// that has jobs on other machines, so its signal is caught and dropped.
+// that was ignored, by nohup, stays so.
 func catchSignals() (<-chan os.Signal, func()) {
 	c := make(chan os.Signal, 2)
 	sigs := []os.Signal{os.Interrupt, syscall.SIGTERM}
@@ -100,16 +102,20 @@ func catchSignals() (<-chan os.Signal, func()) {
 		sigs = append(sigs, syscall.SIGHUP)
 	}
 	signal.Notify(c, sigs...)
+	return c, func() { signal.Stop(c) }
+}
+
+// outlivePipe keeps a closed stdout from ending a program that has jobs on
+// other machines and reports to write; what goes to it fails instead.
+func outlivePipe() (stop func()) {
 	dropped := make(chan os.Signal, 1)
 	signal.Notify(dropped, syscall.SIGPIPE)
-	return c, func() { signal.Stop(c); signal.Stop(dropped) }
+	return func() { signal.Stop(dropped) }
 }
 
 // listens reports whether something takes connections at a TCP address.
-func listens(addr string) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
-	defer cancel()
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+func listens(ctx context.Context, addr string) bool {
+	conn, err := (&net.Dialer{Timeout: probeTimeout}).DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return false
 	}

@@ -100,14 +100,12 @@ func (f *Fake) scan() {
 		}
 		f.mu.Lock()
 		for project, queue := range f.queues {
-			if f.busy[project] {
-				continue
-			}
 			for id := range queue { // in no order, as readdir
-				f.busy[project], f.ever[project] = true, true
-				f.wg.Add(1)
-				go f.run(project, id)
-				break
+				if !f.busy[project] {
+					f.busy[project], f.ever[project] = true, true
+					f.wg.Add(1)
+					go f.run(project, id)
+				}
 			}
 		}
 		f.mu.Unlock()

@@ -18,6 +18,7 @@ const (
 	After500          // 500 after doing it
 	NotFound          // 404
 	Hang              // no answer until the client gives up
+	HangAfter         // the host does what it is asked for; no answer until the client gives up
 	Garbage           // 200 with nonsense
 	Truncated         // the answer breaks off in the middle
 )
@@ -43,6 +44,10 @@ func WithFaults(h http.Handler, decide func(*http.Request) Fault) http.Handler {
 			w.WriteHeader(http.StatusNotFound)
 		case Hang:
 			_, _ = io.Copy(io.Discard, r.Body)
+			<-r.Context().Done()
+			panic(http.ErrAbortHandler)
+		case HangAfter:
+			h.ServeHTTP(httptest.NewRecorder(), r)
 			<-r.Context().Done()
 			panic(http.ErrAbortHandler)
 		case Garbage:

@@ -27,7 +27,7 @@ func RunSpec(j *FakeJob) int {
 	if commit == "" {
 		commit = fmt.Sprintf("%040d", 7)
 	}
-	j.Printf("meta: cromt step=clone\r\nmeta: cromt commit=%s\r\nmeta: cromt step=scenario\r\n", commit)
+	j.Printf("\r\nmeta: cromt step=clone\r\n\r\nmeta: cromt commit=%s\r\n\r\nmeta: cromt step=scenario\r\n", commit)
 	deadline := time.Duration(spec.Timeout) * time.Second
 	begun := time.Now()
 	for _, action := range spec.Actions {
@@ -59,12 +59,12 @@ func RunSpec(j *FakeJob) int {
 	for _, o := range spec.Out {
 		content := []byte(j.ID)
 		j.Keep(o.File, content)
-		j.Printf("meta: cromt out=%s bytes=%d sha256=%x\r\n", o.File, len(content), sha256.Sum256(content))
+		j.Printf("\r\nmeta: cromt out=%s bytes=%d sha256=%x\r\n", o.File, len(content), sha256.Sum256(content))
 	}
 	return end(j, "ok", "scenario", 0)
 }
 
 func end(j *FakeJob, result, step string, exit int) int {
-	j.Printf("meta: cromt result=%s step=%s exit=%d\r\n", result, step, exit)
+	j.Printf("\r\nmeta: cromt result=%s step=%s exit=%d\r\n", result, step, exit)
 	return exit
 }

@@ -47,9 +47,8 @@ func (w *lineWriter) Write(p []byte) (int, error) {
 // take ends the line at hand with its last bytes.
 func (w *lineWriter) take(last []byte) []string {
 	w.buf = append(w.buf, last...)
-	line := w.buf
-	w.buf = w.buf[:0]
-	line = bytes.TrimRight(line, "\r")
+	line := bytes.TrimRight(w.buf, "\r")
+	w.buf = w.buf[:0] // what is in line is copied below, before anything is appended
 	if i := bytes.LastIndexByte(line, '\r'); i >= 0 {
 		line = line[i+1:]
 	}

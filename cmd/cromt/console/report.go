@@ -63,7 +63,8 @@ func (r *report) failures() {
 	told, more := 0, 0
 	for i := range r.run.Jobs {
 		j := &r.run.Jobs[i]
-		if j.Conclusion != flow.Failure && j.Conclusion != flow.TimedOut && !(j.Conclusion == flow.Neutral && j.Cause == flow.CauseTask) {
+		ignored := j.Conclusion == flow.Neutral && j.Cause != "" // it failed, and its errors are ignored
+		if j.Conclusion != flow.Failure && j.Conclusion != flow.TimedOut && !ignored {
 			continue
 		}
 		if told == maxDetails {

@@ -3,14 +3,38 @@ require 'json'
 
 CROMT_GLUE = File.binread(File.join(__dir__, 'vars')).force_encoding('UTF-8').split("\0", -1)[0..-2].each_slice(2).to_h
 
-def root_dir = CROMT_GLUE['root_dir']
-def project_root_dir = CROMT_GLUE['root_dir']
-def task_dir = CROMT_GLUE['task_dir']
-def cache_root_dir = CROMT_GLUE['cache_root_dir']
-def test_root_dir = CROMT_GLUE['cache_root_dir']
-def cache_dir = CROMT_GLUE['cache_dir']
-def stdout_file = CROMT_GLUE['stdout_file']
-def os = CROMT_GLUE['os']
+def root_dir
+  CROMT_GLUE['root_dir']
+end
+
+def project_root_dir
+  CROMT_GLUE['root_dir']
+end
+
+def task_dir
+  CROMT_GLUE['task_dir']
+end
+
+def cache_root_dir
+  CROMT_GLUE['cache_root_dir']
+end
+
+def test_root_dir
+  CROMT_GLUE['cache_root_dir']
+end
+
+def cache_dir
+  CROMT_GLUE['cache_dir']
+end
+
+def stdout_file
+  CROMT_GLUE['stdout_file']
+end
+
+def os
+  CROMT_GLUE['os']
+end
+
 
 def config
   @config ||= JSON.parse(File.read("#{cache_root_dir}/config.json"))
