@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -52,7 +51,8 @@ func (s shape) bench(b *testing.B, binary string) {
 	dir := b.TempDir()
 	log := filepath.Join(dir, "log")
 	write(b, filepath.Join(dir, ".tom", "step.bash"), "echo $ID >> "+log+"\n")
-	agent, url := startAgent(b, binary, filepath.Join(dir, "agent"))
+	cmd, addr := startAgent(b, binary, "127.0.0.1:0", filepath.Join(dir, "agent"))
+	agent, url := cmd.Process.Pid, "http://"+addr
 	conf := filepath.Join(dir, "jobs.yaml")
 	write(b, conf, s.yaml(dir, url))
 	env := append(os.Environ(), "HOME="+dir, "SP6_LOG_NO_TIMESTAMPS=1")
@@ -61,9 +61,7 @@ func (s shape) bench(b *testing.B, binary string) {
 	for b.Loop() {
 		fw, fc, _ := measure(b, 0, func(ctx context.Context) *exec.Cmd { return s.xargs(ctx, log) })
 		s.verify(b, log)
-		n := 0
 		cw, cc, r := measure(b, agent, func(ctx context.Context) *exec.Cmd {
-			n++
 			c := exec.CommandContext(ctx, binary, "run", "--conf", conf, "--journal", filepath.Join(dir, "journal"+strconv.FormatInt(time.Now().UnixNano(), 36)))
 			c.Env = env
 			return c
@@ -198,34 +196,6 @@ func statusKB(pid int, key string) int64 {
 		}
 	}
 	return 0
-}
-
-func startAgent(b *testing.B, binary, root string) (pid int, url string) {
-	b.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	addr := ln.Addr().String()
-	ln.Close()
-	c := exec.Command(binary, "agent", "--listen", addr, "--root", root)
-	c.Stderr = os.Stderr
-	if err := c.Start(); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		_ = c.Process.Signal(syscall.SIGTERM)
-		_ = c.Wait()
-	})
-	for range 200 {
-		if conn, err := net.DialTimeout("tcp", addr, time.Second); err == nil {
-			conn.Close()
-			return c.Process.Pid, "http://" + addr
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	b.Fatalf("agent at %s does not answer", addr)
-	return 0, ""
 }
 
 func write(b *testing.B, path, text string) {

@@ -85,29 +85,39 @@ func reset(w http.ResponseWriter) {
 // startAgent starts the agent and waits until it says that it is ready.
 func (s *site) startAgent(listen string) {
 	s.t.Helper()
-	s.agent = exec.Command("cromt", "agent", "--listen", listen, "--root", filepath.Join(s.dir, "agent"))
-	stderr, err := s.agent.StderrPipe()
+	var addr string
+	s.agent, addr = startAgent(s.t, "cromt", listen, filepath.Join(s.dir, "agent"))
+	if s.addr == "" { // it stays: the proxy reads it
+		s.addr = addr
+	}
+}
+
+// startAgent starts an agent in a process of its own and returns its address
+// when it says that it is ready.
+func startAgent(t testing.TB, binary, listen, root string) (agent *exec.Cmd, addr string) {
+	t.Helper()
+	agent = exec.Command(binary, "agent", "--listen", listen, "--root", root)
+	stderr, err := agent.StderrPipe()
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
-	if err := s.agent.Start(); err != nil {
-		s.t.Fatal(err)
+	if err := agent.Start(); err != nil {
+		t.Fatal(err)
 	}
-	s.t.Cleanup(func() {
-		_ = s.agent.Process.Kill()
-		_ = s.agent.Wait()
+	t.Cleanup(func() {
+		_ = agent.Process.Kill()
+		_ = agent.Wait()
 	})
 	lines := bufio.NewScanner(stderr)
 	for lines.Scan() {
 		if _, rest, ok := strings.Cut(lines.Text(), "ready at http://"); ok {
-			if s.addr == "" { // it stays: the proxy reads it
-				s.addr, _, _ = strings.Cut(rest, ",")
-			}
+			addr, _, _ = strings.Cut(rest, ",")
 			go func() { _, _ = io.Copy(io.Discard, stderr) }()
-			return
+			return agent, addr
 		}
 	}
-	s.t.Fatal("the agent is not ready")
+	t.Fatal("the agent is not ready")
+	return nil, ""
 }
 
 func (s *site) kill() {
