@@ -13,6 +13,9 @@ type feed interface {
 	// late as it likes). What the job has printed meanwhile is in the log then.
 	// With an ended state there is nothing left to fetch, unless more says so.
 	next(ctx context.Context, deadline time.Time) (js JobStatus, more bool, err error)
+	// early says of a job that failed by its host that its scenario had not
+	// begun, so that it may be tried again.
+	early() bool
 	// hurry makes the next news come fast: the job is being cancelled.
 	hurry()
 }
@@ -75,10 +78,10 @@ func (t *attempt) saw(js JobStatus) {
 	if t.last.State.Ended() {
 		return
 	}
-	t.last = js
-	if js.Commit != "" && t.a.Resolved != nil {
+	if js.Commit != "" && js.Commit != t.last.Commit && t.a.Resolved != nil {
 		t.a.Resolved(js.Commit)
 	}
+	t.last = js
 	started := js.State == CodeRunning || js.State.Ended() && (t.hello == nil || !js.StartedAt.IsZero())
 	if started && t.running.IsZero() {
 		t.running = time.Now()
@@ -157,6 +160,10 @@ func (f *agentFeed) next(ctx context.Context, deadline time.Time) (JobStatus, bo
 
 func (f *agentFeed) hurry() {}
 
+// early: our agent gives that cause only to what fails before the first
+// action, or to what is lost.
+func (f *agentFeed) early() bool { return !f.t.last.Lost }
+
 // plainFeed polls a real Sparky.
 type plainFeed struct {
 	t        *attempt
@@ -172,6 +179,8 @@ func newPlainFeed(t *attempt) *plainFeed {
 }
 
 func (f *plainFeed) hurry() { f.since = time.Now() }
+
+func (f *plainFeed) early() bool { return f.report.early() }
 
 func (f *plainFeed) next(ctx context.Context, deadline time.Time) (JobStatus, bool, error) {
 	pause := jitter(min(max(time.Since(f.since)/10, minPoll), maxPoll))

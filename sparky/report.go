@@ -56,6 +56,7 @@ type reportReader struct {
 
 	result    map[string]string // of the last result line
 	step      string            // begun last
+	begun     bool              // the scenario
 	commit    string
 	artifacts []flow.Artifact
 	exit      string // N of Sparky's own "exit code: N"
@@ -143,6 +144,7 @@ func (r *reportReader) take(line string) {
 		r.commit = plainLine([]byte(m["commit"]))
 	case m["step"] != "":
 		r.step = m["step"]
+		r.begun = r.begun || r.step == scenarioStep
 		r.artifacts, r.result = nil, nil
 	case m["out"] != "":
 		size, err := strconv.ParseInt(m["bytes"], 10, 64)
@@ -209,10 +211,16 @@ func (r *reportReader) cause(exit int) (flow.Cause, string) {
 		return flow.CauseTask, fmt.Sprintf("failed, and its report cannot be had: %v", r.err)
 	case exit == timeoutExit:
 		return flow.CauseTimeout, ""
-	case r.step == scenarioStep:
+	case r.begun:
 		return flow.CauseTask, ""
 	}
 	return flow.CauseInfrastructure, fmt.Sprintf("the job's program did not reach the scenario (exit code %d); its log says why", exit)
+}
+
+// early says that the program ended by itself before the scenario began.
+// Without its last word Sparky may have lost a part of the report.
+func (r *reportReader) early() bool {
+	return r.whole && !r.begun && r.result["result"] == "infrastructure"
 }
 
 // scenarioStep is the step of the job's program that runs tom.

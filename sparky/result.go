@@ -37,8 +37,7 @@ func (t *attempt) result() flow.Result {
 		}
 	case js.Cause == flow.CauseInfrastructure || js.Lost:
 		res.Conclusion, res.Cause = flow.Failure, flow.CauseInfrastructure
-		// Our agent gives this cause only to what fails before the first action.
-		res.NotStarted = t.hello != nil && !js.Lost
+		res.NotStarted = t.feed.early()
 		if res.Error == "" {
 			res.Error = "failed on " + t.h.name()
 		}
