@@ -169,6 +169,8 @@ func FuzzMasker(f *testing.F) {
 	f.Add("aXbXc", "b", "bXc", uint8(1))
 	f.Add("aaaaabaaaab", "aab", "ba", uint8(3))
 	f.Fuzz(func(t *testing.T, text, s1, s2 string, size uint8) {
+		// A mask can be told from the text only when the text has no asterisk.
+		text, s1, s2 = strings.ReplaceAll(text, "*", "+"), strings.ReplaceAll(s1, "*", "+"), strings.ReplaceAll(s2, "*", "+")
 		var out strings.Builder
 		w := flow.NewMasker(&out, []string{s1, s2})
 		for rest := text; rest != ""; {
@@ -190,7 +192,7 @@ func FuzzMasker(f *testing.F) {
 			rest = rest[i+len(part):]
 		}
 		for _, s := range []string{s1, s2} {
-			if strings.TrimSpace(s) != "" && !strings.Contains(s, "*") && strings.Contains(out.String(), s) {
+			if strings.TrimSpace(s) != "" && strings.Contains(out.String(), s) {
 				t.Fatalf("%q is in %q", s, out.String())
 			}
 		}
