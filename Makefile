@@ -1,7 +1,7 @@
 # Targets: build, check (what CI runs), bench, fuzz, clean.
 GO      ?= go
-LINT    ?= golangci-lint
-LINTPKG := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOLANGCI ?= golangci-lint
+GOLANGCI_PKG := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUZZTIME ?= 60s
 
 .PHONY: build check vet lint test bench fuzz clean
@@ -17,8 +17,8 @@ vet:
 	GOOS=darwin $(GO) vet ./...
 
 lint:
-	@command -v $(LINT) >/dev/null || $(GO) install $(LINTPKG)
-	PATH="$$PATH:$$($(GO) env GOPATH)/bin" $(LINT) run ./...
+	@command -v $(GOLANGCI) >/dev/null || $(GO) install $(GOLANGCI_PKG)
+	PATH="$$PATH:$$($(GO) env GOPATH)/bin" $(GOLANGCI) run ./...
 
 test:
 	$(GO) test -race -timeout 10m ./...
