@@ -263,8 +263,7 @@ func (r *runner) attemptEnded(js *jobState, res Result, log string, refused bool
 	if rep.StartedAt.IsZero() {
 		rep.StartedAt = res.StartedAt
 	}
-	rep.Status, rep.Conclusion, rep.Cause = StatusCompleted, res.Conclusion, res.Cause
-	rep.ExitCode, rep.Error, rep.Log, rep.CompletedAt = res.ExitCode, res.Error, log, res.CompletedAt
+	rep.complete(&res, log)
 	if res.Commit != "" && js.Source.Kind == SourceGit {
 		r.resolved(js.Source, res.Commit)
 	}

@@ -54,6 +54,12 @@ func (r *runner) jobReport(js *jobState) JobReport {
 	return rep
 }
 
+// complete takes over how the attempt ended.
+func (a *AttemptReport) complete(res *Result, log string) {
+	a.Status, a.Conclusion, a.Cause = StatusCompleted, res.Conclusion, res.Cause
+	a.ExitCode, a.Error, a.Log, a.CompletedAt = res.ExitCode, res.Error, log, res.CompletedAt
+}
+
 // notDue says why an invocation never became part of the run.
 func (r *runner) notDue(is *invState) string {
 	if is.Parent == nil {

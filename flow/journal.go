@@ -194,8 +194,7 @@ func (js *jobState) restore(ev *Event) {
 	case AttemptCompleted:
 		js.resumed = false
 		rep, res := &js.attempts[len(js.attempts)-1], ev.Result
-		rep.Status, rep.Conclusion, rep.Cause = StatusCompleted, res.Conclusion, res.Cause
-		rep.ExitCode, rep.Error, rep.Log, rep.CompletedAt = res.ExitCode, res.Error, ev.Log, res.CompletedAt
+		rep.complete(res, ev.Log)
 		if !ev.RetryAt.IsZero() {
 			if res.NotStarted && js.infra < InfraRetries {
 				js.infra++

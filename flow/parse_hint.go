@@ -19,26 +19,31 @@ func orList(values []string) string {
 // didYouMean suggests the one of names that is closest to s, the first of
 // equals, never except. "" when none is close.
 func (p *parser) didYouMean(s string, names []string, except string) string {
-	best, bestAt := "", len(s)/3+1
-	if len(s) < 4 {
-		bestAt = 2
+	best := closest(s, names, func(name string) bool {
+		p.compared++
+		return p.compared <= MaxSuggestions && name != except
+	})
+	if best == "" {
+		return ""
 	}
+	return fmt.Sprintf("did you mean %s?", quote(best))
+}
+
+// closest returns the one of names that is closest to s, the first of equals,
+// or "" when none is close. Where may is not nil,
+// only names that it says yes to are compared.
+func closest(s string, names []string, may func(name string) bool) string {
+	best, bestAt := "", max(2, len(s)/3+1)
 	folded := foldName(s)
 	for _, name := range names {
-		if p.compared++; p.compared > MaxSuggestions {
-			break
-		}
-		if name == except {
+		if may != nil && !may(name) {
 			continue
 		}
 		if d := distance(folded, foldName(name), bestAt); d < bestAt {
 			best, bestAt = name, d
 		}
 	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf("did you mean %s?", quote(best))
+	return best
 }
 
 // foldName makes equal what people confuse: case, dashes and underscores.

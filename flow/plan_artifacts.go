@@ -238,7 +238,7 @@ func (p *planner) findMakers() makers {
 func (m *makers) hint(project *Project, file string) string {
 	candidates := m.of[file]
 	if len(candidates) == 0 {
-		similar := closest(file, m.files)
+		similar := closest(file, m.files, nil)
 		if similar == "" {
 			return `no project has it under "out"`
 		}

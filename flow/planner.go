@@ -232,20 +232,8 @@ func (p *planner) checkVars(reached []bool) {
 
 // didYouMean suggests the one of names that is closest to s, if one is close.
 func didYouMean(s string, names []string) string {
-	if name := closest(s, names); name != "" {
+	if name := closest(s, names, nil); name != "" {
 		return "did you mean " + quote(name) + "?"
 	}
 	return ""
-}
-
-// closest returns the one of names that is closest to s, the first of equals;
-// "" when none is close.
-func closest(s string, names []string) string {
-	best, bestAt := "", max(2, len(s)/3+1)
-	for _, name := range names {
-		if d := distance(foldName(s), foldName(name), bestAt); d < bestAt {
-			best, bestAt = name, d
-		}
-	}
-	return best
 }
