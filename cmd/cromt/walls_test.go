@@ -18,12 +18,17 @@ var allowed = map[string][]string{
 	"sparky/sparkytest":    {"flow", "sparky"},
 	"sparky/tomtit":        {"flow", "sparky"},
 	"sparky/agent":         {"flow", "sparky", "sparky/tomtit", "modernc.org/sqlite", "modernc.org/sqlite/lib"},
+	"bot/checks":           {"flow", "github.com/google/go-github/v60/github"},
+	"bot/comment":          {},
+	"bot/event":            {},
+	"bot/githubtest":       {"github.com/getkin/kin-openapi/openapi3", "github.com/getkin/kin-openapi/openapi3filter", "github.com/getkin/kin-openapi/routers", "github.com/getkin/kin-openapi/routers/legacy"},
+	"cmd/cromt/action":     {"flow", "bot/checks", "bot/comment", "bot/event", "github.com/sethvargo/go-githubactions"},
 	"cmd/cromt/console":    {"flow", "golang.org/x/term"},
 	"cmd/cromt/completion": {},
 	"cmd/cromt/gitrepo":    {},
 	"cmd/cromt/hosts":      {"flow", "sparky"},
 	"cmd/cromt": {
-		"flow", "sparky", "sparky/agent", "sparky/tomtit", "cmd/cromt/completion", "cmd/cromt/console", "cmd/cromt/gitrepo", "cmd/cromt/hosts",
+		"flow", "sparky", "sparky/agent", "sparky/tomtit", "bot/checks", "cmd/cromt/action", "cmd/cromt/completion", "cmd/cromt/console", "cmd/cromt/gitrepo", "cmd/cromt/hosts",
 		"github.com/alecthomas/kong",
 	},
 }
