@@ -101,6 +101,7 @@ func (s *scene) start() {
 		Executor:  &flowtest.Executor{Script: s.script},
 		Reporters: []flow.Reporter{s.rep},
 		Output:    s.rep.Output,
+		Resolve:   func(context.Context, flow.Source) (string, error) { return sha, nil },
 	}
 	run, err := e.Run(context.Background(), flow.RunOptions{ID: s.config.Run, Plan: s.plan, Repo: repoName, SHA: sha})
 	if err != nil {
