@@ -142,7 +142,7 @@ func TestInterruptedRunIsConcluded(t *testing.T) {
 		s := newScene(t, 3)
 		s.rep = checks.NewReporter(s.plan, s.config)
 		job := s.plan.Jobs[0]
-		report(t, s.rep, flow.Event{Kind: flow.RunStarted, Run: "r1", Commit: sha, Time: time.Now()},
+		report(t, s.rep, flow.Event{Kind: flow.RunStarted, Run: "r1", Commit: headSHA, Time: time.Now()},
 			flow.Event{Kind: flow.JobQueued, Job: job, Attempt: 1, JobID: "j", Time: time.Now()},
 			flow.Event{Kind: flow.JobStarted, Job: job, Attempt: 1, JobID: "j", Time: time.Now()})
 		time.Sleep(time.Minute)
@@ -174,7 +174,7 @@ func TestResumedRun(t *testing.T) {
 		first := checks.NewReporter(s.plan, s.config)
 		j0, j1 := s.plan.Jobs[0], s.plan.Jobs[1]
 		history := []flow.Event{
-			{Kind: flow.RunStarted, Run: "r1", Commit: sha, Time: time.Now()},
+			{Kind: flow.RunStarted, Run: "r1", Commit: headSHA, Time: time.Now()},
 			{Kind: flow.JobQueued, Job: j0, Attempt: 1, JobID: "j0", Time: time.Now()},
 			{Kind: flow.JobQueued, Job: j1, Attempt: 1, JobID: "j1", Time: time.Now()},
 			{Kind: flow.JobStarted, Job: j0, Attempt: 1, JobID: "j0", Time: time.Now()},

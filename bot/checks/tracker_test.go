@@ -43,12 +43,12 @@ func TestTrackerAgreesWithTheEngine(t *testing.T) {
 							s.Result = failed
 						}
 						if a.Job.Source.Kind == flow.SourceGit {
-							s.Result.Commit = sha
+							s.Result.Commit = headSHA
 						}
 						return s
 					}},
 				}
-				run, err := e.Run(context.Background(), flow.RunOptions{ID: "r1", Plan: plan, SHA: sha})
+				run, err := e.Run(context.Background(), flow.RunOptions{ID: "r1", Plan: plan, SHA: headSHA})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -83,7 +83,7 @@ func TestTrackerSnapshots(t *testing.T) {
 	var runs []*flow.Run
 	res := flow.Result{Conclusion: flow.Failure, Cause: flow.CauseInfrastructure}
 	for _, ev := range []flow.Event{
-		{Kind: flow.RunStarted, Run: "r1", Commit: sha},
+		{Kind: flow.RunStarted, Run: "r1", Commit: headSHA},
 		{Kind: flow.JobQueued, Job: job, Attempt: 1, JobID: "a"},
 		{Kind: flow.JobStarted, Job: job, Attempt: 1, JobID: "a"},
 		{Kind: flow.AttemptCompleted, Job: job, Attempt: 1, JobID: "a", Result: &res, Log: "x"},
