@@ -164,7 +164,7 @@ func (c *Client) Permission(ctx context.Context, repo, user string) (string, err
 // explained is an error that says for people what to do.
 type explained struct{ error }
 
-func (e explained) Error() string { return why(e.error) }
+func (e explained) Error() string { return explanation(e.error) }
 func (e explained) Unwrap() error { return e.error }
 
 func explain(err error) error { return explained{err} }

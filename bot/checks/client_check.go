@@ -2,6 +2,7 @@ package checks
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/google/go-github/v60/github"
@@ -18,7 +19,7 @@ type checkRun struct {
 	started, completed  time.Time
 	title               string
 	summary, text       string
-	annotations         []Annotation // at most maxAnnotations
+	annotations         []Annotation // at most requestAnnotations
 	actions             []*github.CheckRunAction
 }
 
@@ -79,14 +80,20 @@ func (k checkRun) ending() (*string, *github.Timestamp) {
 // refused would leave it pending for ever.
 func (k checkRun) output() *github.CheckRunOutput {
 	o := &github.CheckRunOutput{
-		Title:   github.String(clip(k.title, maxOutputTitle)),
-		Summary: github.String(clip(k.summary, maxOutput)),
-		Text:    textOrNil(clip(k.text, maxOutput)),
+		Title:   github.String(within(k.title, maxOutputTitle)),
+		Summary: github.String(within(k.summary, MaxOutput)),
+		Text:    textOrNil(within(k.text, MaxOutput)),
 	}
 	for _, a := range k.annotations {
 		o.Annotations = append(o.Annotations, a.wire())
 	}
 	return o
+}
+
+// within is s in at most limit bytes of JSON's UTF-8: encoded, a byte that is
+// none becomes a character of three.
+func within(s string, limit int) string {
+	return clipBytes(strings.ToValidUTF8(s, "\ufffd"), limit)
 }
 
 func (a Annotation) wire() *github.CheckRunAnnotation {

@@ -21,7 +21,7 @@ func (c *Client) StickyComment(ctx context.Context, repo string, number int, mar
 	if !strings.HasPrefix(body, marker) {
 		body = marker + "\n" + body
 	}
-	body = clip(body, maxOutput)
+	body = clipBytes(body, MaxOutput)
 	// A create whose outcome is not known is looked for before it is repeated.
 	for failed := 0; ; failed++ {
 		err = c.stick(ctx, owner, name, number, marker, body)

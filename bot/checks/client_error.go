@@ -12,24 +12,34 @@ import (
 	"github.com/google/go-github/v60/github"
 )
 
-// answer returns GitHub's answer that an error stands for, or nil when there
-// was none, and what it says.
-func answer(err error) (*http.Response, string) {
+// answer is what GitHub said to a request; code 0: nothing.
+type answer struct {
+	code    int
+	header  http.Header
+	message string
+}
+
+// answerOf returns the answer that an error stands for.
+func answerOf(err error) answer {
 	var plain *github.ErrorResponse
 	var rate *github.RateLimitError
 	var abuse *github.AbuseRateLimitError
 	var otp *github.TwoFactorAuthError
 	switch {
 	case errors.As(err, &plain):
-		return plain.Response, message(plain)
+		return newAnswer(plain.Response, message(plain))
 	case errors.As(err, &rate):
-		return rate.Response, rate.Message
+		return newAnswer(rate.Response, rate.Message)
 	case errors.As(err, &abuse):
-		return abuse.Response, abuse.Message
+		return newAnswer(abuse.Response, abuse.Message)
 	case errors.As(err, &otp):
-		return otp.Response, otp.Message
+		return newAnswer(otp.Response, otp.Message)
 	}
-	return nil, ""
+	return answer{}
+}
+
+func newAnswer(r *http.Response, message string) answer {
+	return answer{r.StatusCode, r.Header, message}
 }
 
 // message is what GitHub says, with the first detail of it.
@@ -40,22 +50,18 @@ func message(e *github.ErrorResponse) string {
 	return e.Message
 }
 
-func status(err error) int {
-	if resp, _ := answer(err); resp != nil {
-		return resp.StatusCode
-	}
-	return 0
-}
+// status is the code of the answer, 0 when there was none.
+func status(err error) int { return answerOf(err).code }
 
 // limitOf reports whether err is GitHub's wish to be left alone, and for how
 // long; 0 when it does not say. GitHub documents the order: Retry-After, else
 // the reset time if nothing remains, else at least a minute.
 func limitOf(err error, now time.Time) (limited bool, wait time.Duration) {
-	resp, msg := answer(err)
-	if resp == nil || resp.StatusCode != http.StatusForbidden && resp.StatusCode != http.StatusTooManyRequests {
+	a := answerOf(err)
+	if a.code != http.StatusForbidden && a.code != http.StatusTooManyRequests {
 		return false, 0
 	}
-	if s, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && s > 0 {
+	if s, err := strconv.Atoi(a.header.Get("Retry-After")); err == nil && s > 0 {
 		return true, time.Duration(min(s, int(maxPause/time.Second))) * time.Second
 	}
 	// A request that go-github held back has no headers of its own.
@@ -63,15 +69,15 @@ func limitOf(err error, now time.Time) (limited bool, wait time.Duration) {
 	if errors.As(err, &rate) {
 		return true, max(rate.Rate.Reset.Sub(now), 0)
 	}
-	if resp.Header.Get("X-Ratelimit-Remaining") == "0" {
-		if s, err := strconv.ParseInt(resp.Header.Get("X-Ratelimit-Reset"), 10, 64); err == nil {
+	if a.header.Get("X-Ratelimit-Remaining") == "0" {
+		if s, err := strconv.ParseInt(a.header.Get("X-Ratelimit-Reset"), 10, 64); err == nil {
 			return true, max(time.Unix(s, 0).Sub(now), 0)
 		}
 		return true, 0
 	}
 	var abuse *github.AbuseRateLimitError
-	limited = resp.StatusCode == http.StatusTooManyRequests || errors.As(err, &abuse) ||
-		strings.Contains(strings.ToLower(msg), "rate limit")
+	limited = a.code == http.StatusTooManyRequests || errors.As(err, &abuse) ||
+		strings.Contains(strings.ToLower(a.message), "rate limit")
 	return limited, 0
 }
 
@@ -85,12 +91,11 @@ func refusal(err error) bool {
 	return s >= 400 && s < 500 && s != http.StatusRequestTimeout
 }
 
-// why says for people, in one line, why GitHub could not be told, and what to
+// explanation says for people, in one line, why GitHub could not be told, and what to
 // do about it.
-func why(err error) string {
-	code := status(err)
-	_, msg := answer(err)
-	msg = oneLine(msg)
+func explanation(err error) string {
+	a := answerOf(err)
+	code, msg := a.code, oneLine(a.message, maxReason)
 	limited, _ := limitOf(err, time.Now())
 	switch {
 	case limited:
@@ -110,26 +115,5 @@ func why(err error) string {
 	case errors.Is(err, context.Canceled):
 		return "there was no time left"
 	}
-	return "GitHub cannot be reached: " + oneLine(err.Error())
-}
-
-// oneLine makes a short line of what GitHub or the network says.
-func oneLine(s string) string {
-	s = strings.Join(strings.Fields(s), " ")
-	return clip(s, 200)
-}
-
-// clip cuts s to at most limit bytes, at the border of a character.
-func clip(s string, limit int) string {
-	if len(s) <= limit {
-		return s
-	}
-	s = s[:limit]
-	for len(s) > 0 && s[len(s)-1]&0xC0 == 0x80 {
-		s = s[:len(s)-1]
-	}
-	if len(s) > 0 && s[len(s)-1] >= 0x80 {
-		s = s[:len(s)-1]
-	}
-	return s
+	return "GitHub cannot be reached: " + oneLine(err.Error(), maxReason)
 }

@@ -76,14 +76,12 @@ const (
 // What a check run may hold; the source is GitHub's page "REST API endpoints
 // for check runs".
 const (
-	// maxOutput of a summary and of a text, in bytes.
-	maxOutput = 65535
 	// maxOutputTitle in bytes; GitHub names no limit, more is not shown.
 	maxOutputTitle = 255
-	// maxAnnotations of one request.
-	maxAnnotations = 50
+	// requestAnnotations are those that one request may have.
+	requestAnnotations = 50
 	// maxJobAnnotations that are posted of one job: further ones cost a write
-	// for each maxAnnotations, and nobody reads them.
+	// for each requestAnnotations, and nobody reads them.
 	maxJobAnnotations = 200
 	// maxExternalID and maxCheckName in bytes; GitHub names no limits, its
 	// other short texts have this one.
@@ -94,8 +92,6 @@ const (
 )
 
 const (
-	// maxNotes that Close returns: nobody reads more.
-	maxNotes = 10
 	// pageSize of lists, the largest there is.
 	pageSize = 100
 	// maxComments are looked through for our own on a pull request.

@@ -114,7 +114,7 @@ func NewReporter(plan *flow.Plan, c Config) *Reporter {
 		keys:   make(map[string]*flow.Job, len(plan.Jobs)),
 		anns:   make(map[string][]Annotation),
 		scans:  make(map[string]*Scanner),
-		aggr:   &check{name: clip(c.Name, maxCheckName), external: bounded(c.Run, maxExternalID), look: c.Known != nil},
+		aggr:   &check{name: clipBytes(c.Name, maxCheckName), external: bounded(c.Run, maxExternalID), look: c.Known != nil},
 		ledger: newLedger(c.Mode, len(plan.Jobs)),
 	}
 	r.aggr.id = c.Known[r.aggr.external]
@@ -252,7 +252,7 @@ func bounded(s string, limit int) string {
 		return s
 	}
 	sum := sha256.Sum256([]byte(s))
-	return clip(s, limit-17) + "~" + hex.EncodeToString(sum[:8])
+	return clipBytes(s, limit-17) + "~" + hex.EncodeToString(sum[:8])
 }
 
 // Output returns where an attempt's log is searched for annotations, or nil.

@@ -16,7 +16,7 @@ import (
 
 const (
 	repoName = "octo/app"
-	sha      = "0123456789abcdef0123456789abcdef01234567"
+	headSHA  = "0123456789abcdef0123456789abcdef01234567"
 	// latency of an answer: 41 of them, the most that a run's end takes, are
 	// within two seconds.
 	latency = 40 * time.Millisecond
@@ -42,7 +42,7 @@ func newScene(t *testing.T, jobs int) *scene {
 	t.Helper()
 	s := &scene{t: t, gh: githubtest.New(t), plan: newPlan(t, jobs)}
 	s.repo = s.gh.AddRepo(repoName)
-	s.repo.AddCommit(sha)
+	s.repo.AddCommit(headSHA)
 	s.gh.Fault(func(r *http.Request, n int) *githubtest.Fault {
 		if s.fault != nil {
 			if f := s.fault(r, n); f != nil {
@@ -54,7 +54,7 @@ func newScene(t *testing.T, jobs int) *scene {
 	s.config = checks.Config{
 		Client: s.client(githubtest.Token{App: true, Permissions: map[string]string{"checks": "write"}}),
 		Budget: checks.NewBudget(checks.Limits{}),
-		Repo:   repoName, SHA: sha, Name: "cromt", Mode: checks.ModePerHost, Run: "r1",
+		Repo:   repoName, SHA: headSHA, Name: "cromt", Mode: checks.ModePerHost, Run: "r1",
 	}
 	return s
 }
@@ -101,8 +101,9 @@ func (s *scene) start() {
 		Executor:  &flowtest.Executor{Script: s.script},
 		Reporters: []flow.Reporter{s.rep},
 		Output:    s.rep.Output,
+		Resolve:   func(context.Context, flow.Source) (string, error) { return headSHA, nil },
 	}
-	run, err := e.Run(context.Background(), flow.RunOptions{ID: s.config.Run, Plan: s.plan, Repo: repoName, SHA: sha})
+	run, err := e.Run(context.Background(), flow.RunOptions{ID: s.config.Run, Plan: s.plan, Repo: repoName, SHA: headSHA})
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ func (r *Reporter) build(c *check) checkRun {
 		r.buildJob(&k, v, c.job)
 	}
 	if k.status == flow.StatusCompleted {
-		k.annotations = anns[:min(len(anns), maxAnnotations)]
+		k.annotations = anns[:min(len(anns), requestAnnotations)]
 	}
 	if k.title == "" {
 		k.title = string(k.status)
@@ -54,7 +54,7 @@ func (r *Reporter) buildRun(k *checkRun, v View, ended bool) {
 	if ended {
 		k.status, k.conclusion, k.completed = flow.StatusCompleted, v.Run.Conclusion, v.Run.CompletedAt
 	}
-	k.title, k.summary = Title(v.Run), Summary(v, maxOutput)
+	k.title, k.summary = Title(v.Run), Summary(v, MaxOutput)
 	if r.c.Buttons {
 		k.actions = buttons(ended, v.Run)
 	}
@@ -75,7 +75,7 @@ func (r *Reporter) buildJob(k *checkRun, v View, j *flow.Job) {
 	if r.c.JobURL != nil {
 		k.url = r.c.JobURL(j)
 	}
-	k.title, k.summary, k.text = JobTitle(v, rep), JobSummary(v, rep, maxOutput), JobText(v, rep, maxOutput)
+	k.title, k.summary, k.text = JobTitle(v, rep), JobSummary(v, rep, MaxOutput), JobText(v, rep, MaxOutput)
 }
 
 // buttons are what a click on the aggregate can ask for.
@@ -108,17 +108,17 @@ func (r *Reporter) annotationsOf(c *check) []Annotation {
 		} else {
 			bad = append(bad, r.anns[j.Key]...)
 		}
-		if len(bad) >= maxAnnotations {
+		if len(bad) >= requestAnnotations {
 			break
 		}
 	}
 	all := slices.Concat(bad, rest)
-	return all[:min(len(all), maxAnnotations)]
+	return all[:min(len(all), requestAnnotations)]
 }
 
 // note keeps something for people, once.
 func (r *Reporter) note(s string) {
-	if !slices.Contains(r.notes, s) && len(r.notes) < maxNotes {
+	if !slices.Contains(r.notes, s) && len(r.notes) < MaxNotes {
 		r.notes = append(r.notes, s)
 	}
 }
@@ -131,7 +131,7 @@ func (r *Reporter) leftOver() []string {
 	}
 	reason := "there was no time left"
 	if r.last != nil {
-		reason = why(r.last)
+		reason = explanation(r.last)
 	}
 	if r.aggr.posted != flow.StatusCompleted {
 		notes = append(notes, fmt.Sprintf("check run %s could not be concluded: %s", r.aggr.name, reason))
@@ -145,5 +145,5 @@ func (r *Reporter) leftOver() []string {
 	if open > 0 {
 		notes = append(notes, fmt.Sprintf("check runs of %d jobs could not be posted: %s", open, reason))
 	}
-	return notes[:min(len(notes), maxNotes)]
+	return notes[:min(len(notes), MaxNotes)]
 }

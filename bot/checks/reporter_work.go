@@ -275,9 +275,9 @@ func (r *Reporter) rejected(s step, k checkRun, err error) {
 	case status(err) == http.StatusUnprocessableEntity && s.cost != costRead && !c.minimal:
 		c.minimal = true
 	case status(err) == http.StatusUnprocessableEntity && c.job != nil:
-		r.drop(c, "check run "+c.name+" was not posted: "+why(err))
+		r.drop(c, "check run "+c.name+" was not posted: "+explanation(err))
 	default:
-		r.stop("check runs were not posted: " + why(err))
+		r.stop("check runs were not posted: " + explanation(err))
 	}
 }
 
