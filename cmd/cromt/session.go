@@ -26,6 +26,7 @@ type settings struct {
 	plan     *flow.Plan
 	book     *hosts.Book
 	secrets  map[string]string // by name
+	clone    []sparky.CloneCredential
 	own      ownCode
 	local    bool // every host is served by this process
 	failFast bool
@@ -51,10 +52,11 @@ type session struct {
 	options     flow.RunOptions
 	source      sparky.OwnSource
 	console     *console.Console
-	reporters   []flow.Reporter // beside the console
-	agents      *agent.Local    // serves every host, or those of served
-	ended       bool            // agents is closed
-	served      []string        // the names of localhost that agents serves
+	reporters   []flow.Reporter                          // beside the console
+	output      func(j *flow.Job, attempt int) io.Writer // beside the console's; nil: none
+	agents      *agent.Local                             // serves every host, or those of served
+	ended       bool                                     // agents is closed
+	served      []string                                 // the names of localhost that agents serves
 }
 
 // agentsRunHere is false where the agent cannot run.

@@ -55,20 +55,46 @@ func (s *session) run(ctx context.Context) (run *flow.Run, interrupted bool, err
 func (s *session) engine() *flow.Engine {
 	e := &flow.Engine{
 		Executor: sparky.NewExecutor(sparky.ExecutorConfig{
-			Host: s.host, Secrets: s.secrets, Own: s.source, Storage: s.storage(), RunID: s.options.ID,
+			Host: s.host, Secrets: s.secrets, Own: s.source, Clone: s.clone, Storage: s.storage(), RunID: s.options.ID,
 			CancelWait: s.cancelWait, Logger: s.logger(),
 		}),
 		Reporters: append([]flow.Reporter{s.console}, s.reporters...),
 		Resolve: func(ctx context.Context, src flow.Source) (string, error) {
 			return gitrepo.Resolve(ctx, src.URL, src.Ref)
 		},
-		Output:   s.console.Output,
+		Output:   s.log,
 		FailFast: s.failFast,
 	}
 	if s.journalFile != nil {
 		e.Journal = s.journalFile
 	}
 	return e
+}
+
+// log is where an attempt's log goes.
+func (s *session) log(j *flow.Job, attempt int) io.Writer {
+	shown := s.console.Output(j, attempt)
+	if s.output == nil {
+		return shown
+	}
+	w := s.output(j, attempt)
+	if w == nil {
+		return shown
+	}
+	return &teeLog{shown: shown, w: io.MultiWriter(shown, w)}
+}
+
+// teeLog is a log that goes to two places, of which the console's wants to
+// know its end.
+type teeLog struct{ shown, w io.Writer }
+
+func (t *teeLog) Write(p []byte) (int, error) { return t.w.Write(p) }
+
+func (t *teeLog) Close() error {
+	if c, ok := t.shown.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
 }
 
 // quit is for the second signal: the agents inside this process must not

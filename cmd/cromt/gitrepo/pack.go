@@ -19,10 +19,10 @@ import (
 
 // Archive is a packed working tree or commit.
 type Archive struct {
-	Path   string // a .tar.gz
-	SHA256 string // of it, in hex
-	Files  int
-	Notes  []string // what was left out, for people
+	Path   string          // a .tar.gz
+	SHA256 string          // of it, in hex
+	Names  map[string]bool // of its files, below the root, with slashes
+	Notes  []string        // what was left out, for people
 }
 
 // Pack packs the working tree as it is, tracked files and untracked ones that
@@ -93,7 +93,7 @@ func packTo(path, root string, limit int64, fill func(*packer) error) (*Archive,
 	if err != nil {
 		return nil, err
 	}
-	p := &packer{root: root, tw: tar.NewWriter(zw), left: limit, a: &Archive{Path: path}}
+	p := &packer{root: root, tw: tar.NewWriter(zw), left: limit, a: &Archive{Path: path, Names: map[string]bool{}}}
 	err = fill(p)
 	if err = errors.Join(err, p.tw.Close(), zw.Close(), f.Close()); err != nil {
 		return nil, err
@@ -150,7 +150,7 @@ func (p *packer) header(h *tar.Header) error {
 	if p.left -= h.Size; p.left < 0 {
 		return errors.New("its files are too large to be sent to hosts; list in .gitignore what is not needed")
 	}
-	p.a.Files++
+	p.a.Names[h.Name] = true
 	return p.tw.WriteHeader(h)
 }
 

@@ -1,0 +1,3 @@
+package gitrepo
+
+type Auth struct{ Prefix, Username, Token string }
