@@ -198,7 +198,7 @@ func BenchmarkSummary(b *testing.B) {
 		case 0:
 			attempt(&j, 0, 9, flow.Failure, flow.CauseTask, "exit status 1", strings.Repeat("some output\n", flow.LogTailLimit/12)+"error: no\n")
 		case 1, 2, 3:
-			skip(&j, "because p0@h0 ended as failure")
+			skip(&j, "because p0@h0 failed")
 		default:
 			attempt(&j, 0, 5, flow.Success, "", "", "ok\n")
 			artifact(&j)
