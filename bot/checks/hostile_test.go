@@ -17,7 +17,7 @@ var hostile = []string{
 	"@octocat", "hi @octo-org/team!", "me@example.com", "#123", "octo/repo#1", "GH-7", "https://evil.example/", "www.evil.example", "WWW.evil.example",
 	"http://evil.example", "ftp://evil.example", "<https://evil.example>", ":tada:", ":+1:", "$a$ $$b$$", "0123456789abcdef0123456789abcdef01234567",
 	"line\nbreak\n\n# head\n| a | b |\n|---|---|\n", "\r\n\r\n", "\x00\x1b[31mred\x1b[0m\u202egnp.exe", "\u2028x", "\xff\xfe", "\t\ttab", "    indented", "",
-	" ", "​@​x", "```\n~~~\n</details>\n\n# head", strings.Repeat("`", 300), strings.Repeat("界", 400), strings.Repeat("@a", 300), "a\\", "\\", "!", "![",
+	" ", "\u200b@\u200bx", "```\n~~~\n</details>\n\n# head", strings.Repeat("`", 300), strings.Repeat("界", 400), strings.Repeat("@a", 300), "a\\", "\\", "!", "![",
 }
 
 // fill puts a text wherever one of a stranger can be.
