@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -110,6 +111,23 @@ func TestScannerLongLine(t *testing.T) {
 	if allocated > 100 {
 		t.Errorf("%v allocations for a line without end", allocated)
 	}
+}
+
+// What a scanner keeps does not grow with the log.
+func TestScannerMemory(t *testing.T) {
+	s := checks.NewScanner(checks.ScanOptions{})
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for i := range 200_000 {
+		fmt.Fprintf(s, "a.c:%d:1: warning: %s\n", i+1, "what is wrong in this line of the file")
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 4<<20 {
+		t.Errorf("%d bytes more", grown)
+	}
+	runtime.KeepAlive(s)
 }
 
 func FuzzScanner(f *testing.F) {
