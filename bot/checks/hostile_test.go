@@ -99,7 +99,12 @@ func TestReadsRight(t *testing.T) {
 		v.Notes, v.Run.Notes = []string{"a " + s + " b"}, nil
 		j := job(t, v, "build@hostB")
 		j.Key, j.Project, j.Cause, j.Error = "k "+s+"k", s+"p", "", "e"+s+" e"
-		page := check(t, checks.Summary(v, checks.MaxOutput), checks.MaxOutput).html
+		source := checks.Summary(v, checks.MaxOutput)
+		page := check(t, source, checks.MaxOutput).html
+		// GitHub's parser ends a cell at the bar of this, goldmark does not.
+		if strings.Contains(source, `\\|`) && !strings.Contains(s, `\\|`) {
+			t.Errorf("%q gives a bar behind two backslashes", s)
+		}
 		var got []string
 		for _, pattern := range []*regexp.Regexp{item, cell, summary} {
 			m := pattern.FindStringSubmatch(page)
