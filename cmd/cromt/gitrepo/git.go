@@ -15,6 +15,11 @@ import (
 
 // git runs one git command in dir and returns what it printed.
 func git(ctx context.Context, limit time.Duration, dir string, args ...string) (string, error) {
+	return gitAs(ctx, limit, dir, nil, args...)
+}
+
+// gitAs is git with settings of its own.
+func gitAs(ctx context.Context, limit time.Duration, dir string, settings []setting, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "git", append([]string{
@@ -22,7 +27,7 @@ func git(ctx context.Context, limit time.Duration, dir string, args ...string) (
 		"-c", "core.fsmonitor=false", // nor may a repository's own settings
 	}, args...)...)
 	cmd.Dir = dir
-	cmd.Env = environment(os.Environ())
+	cmd.Env = withSettings(environment(os.Environ()), settings)
 	cmd.WaitDelay = time.Second // an ssh that outlives git holds its output open
 	var stderr bytes.Buffer
 	cmd.Stderr = &limitedWriter{w: &stderr, left: 64 << 10}
