@@ -10,6 +10,6 @@ func Parse(name string, data []byte, home string) (*Book, error) {
 	}
 	return b, err
 }
-func (b *Book) Secrets(lookup func(string) string) {}
+func (b *Book) Secrets(lookup func(string) string)    {}
 func (b *Book) Entry(u string) (flow.HostEntry, bool) { e, ok := b.entries[Key(u)]; return e, ok }
-func (b *Book) IsToken(name string) bool { return false }
+func (b *Book) IsToken(name string) bool              { return false }
