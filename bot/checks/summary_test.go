@@ -187,7 +187,7 @@ func TestJobTitles(t *testing.T) {
 		{v, "test@hostC", "failed in 38s: not ok 3 - addition"},
 		{v, "test@hostD", "running for 1m 43s"},
 		{v, "publish@hostA", "waiting for test@hostD and 1 more"},
-		{f, "publish@hostA", "skipped: because build@hostB ended as failure"},
+		{f, "publish@hostA", "skipped: because build@hostB failed"},
 		{f, "clean@hostA", "timed out after 1m 44s"},
 		{c, "build@hostB", "cancelled after 30s: by interrupt; confirmed by the host"},
 		{newView(t), "build@hostA", "waiting for its host"},
@@ -258,5 +258,14 @@ func BenchmarkSummary(b *testing.B) {
 	v = end(v, flow.Failure)
 	for b.Loop() {
 		checks.Summary(v, checks.MaxOutput)
+	}
+}
+
+// What the host's side of cromt says to this one is not for people.
+func TestProtocolLinesAreLeftOut(t *testing.T) {
+	j := flow.JobReport{Key: "a@h", Conclusion: flow.Failure, Attempts: []flow.AttemptReport{{Log: "meta: step=clone\nmeta: of the user\nboom\nmeta: result=failed step=x exit=2\n"}}}
+	text := checks.JobText(checks.View{Run: &flow.Run{Jobs: []flow.JobReport{j}}}, &j, 10_000)
+	if !strings.Contains(text, "boom") || !strings.Contains(text, "meta: of the user") || strings.Contains(text, "step=") {
+		t.Error(text)
 	}
 }
