@@ -249,9 +249,9 @@ func (c *call) listAnnotations() *answer {
 }
 
 func (c *call) listChecks() *answer {
-	sha := c.repo.resolve(c.params["ref"])
-	if sha == "" {
-		return refusal(http.StatusUnprocessableEntity, "No commit found for SHA: "+c.params["ref"])
+	sha, refused := c.resolved("ref")
+	if refused != nil {
+		return refused
 	}
 	return c.checkPage(func(run *CheckRun) bool { return run.HeadSHA == sha })
 }

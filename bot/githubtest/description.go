@@ -130,6 +130,10 @@ func (d *description) find(method, escapedPath string) (*routers.Route, map[stri
 
 // match fills params with what the parameters of segments are in parts.
 func match(segments []segment, parts []string, params map[string]string) bool {
+	if len(parts) == 0 && len(segments) == 1 && segments[0].param == "path" {
+		params["path"] = "/" // the repository's root, which GitHub takes without a path
+		return true
+	}
 	if len(segments) == 0 || len(parts) == 0 {
 		return len(segments) == len(parts)
 	}

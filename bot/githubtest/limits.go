@@ -17,6 +17,12 @@ const (
 	// maxSameName is how many check runs of one name a suite keeps; GitHub
 	// deletes older ones, which a program like ours never wants.
 	maxSameName = 1000
+	// maxStatuses is how many statuses of one context a commit holds, and
+	// maxStatusDescription how many characters one of them says.
+	maxStatuses          = 1000
+	maxStatusDescription = 140
+	// maxJSONFile is up to where a file's content is part of its JSON, in bytes.
+	maxJSONFile = 1 << 20
 	// maxPerPage is the largest page; GitHub takes a larger number for it in silence.
 	maxPerPage = 100
 
