@@ -220,6 +220,11 @@ func (c *call) app(user string) object {
 
 // appID is the id of the App whose user is given.
 func (s *Server) appID(user string) int64 {
+	for _, a := range s.apps {
+		if a.slug+"[bot]" == user {
+			return a.id
+		}
+	}
 	s.user(user) // now it has an id
 	return s.users[user]
 }

@@ -115,6 +115,7 @@ func operations() map[string]operation {
 	app := func(serve func(*call) *answer) operation {
 		return operation{need{anyOf: []string{"checks"}, write: true, app: true}, serve}
 	}
+	jwt := func(serve func(*call) *answer) operation { return operation{need{jwt: true}, serve} }
 	const issues, pulls, checks, contents, statuses = "issues", "pull_requests", "checks", "contents", "statuses"
 	return map[string]operation{
 		"checks/create":                                   app((*call).createCheck),
@@ -144,7 +145,15 @@ func operations() map[string]operation {
 		"repos/get-combined-status-for-ref":               read((*call).getCombinedStatus, statuses),
 		"repos/get":                                       read((*call).getRepo),
 		"repos/get-collaborator-permission-level":         read((*call).getPermission),
-		"rate-limit/get":                                  read((*call).getRateLimit),
+		"rate-limit/get":                                  {need{any: true}, (*call).getRateLimit},
+		"apps/get-authenticated":                          jwt((*call).getApp),
+		"apps/list-installations":                         jwt((*call).listInstallations),
+		"apps/get-installation":                           jwt((*call).getInstallation),
+		"apps/get-repo-installation":                      jwt((*call).getRepoInstallation),
+		"apps/create-installation-access-token":           jwt((*call).createInstallationToken),
+		"apps/list-repos-accessible-to-installation":      read((*call).listInstallationRepos),
+		"apps/list-webhook-deliveries":                    jwt((*call).listDeliveries),
+		"apps/redeliver-webhook-delivery":                 jwt((*call).redeliver),
 	}
 }
 

@@ -42,5 +42,8 @@ const (
 	secondaryRetry     = time.Minute // what Retry-After says then
 	defaultRetry       = time.Minute // to wait where no header says how long
 	primaryWindow      = time.Hour
-	maxRequestBodySize = 4 << 20 // no request of the played operations is that large
+	maxTokenLife       = time.Hour        // of an installation token
+	maxJWTLife         = 10 * time.Minute // exp of an App's JWT, from now
+	deliveriesKept     = 72 * time.Hour   // how long deliveries can be listed
+	maxRequestBodySize = 4 << 20          // no request of the played operations is that large
 )

@@ -33,6 +33,11 @@ type Server struct {
 	requests   []*Request
 	violations []Violation
 	banned     bool
+
+	apps          []*app
+	installations []*installation
+	deliveries    []Delivery
+	redelivered   []int64
 }
 
 // New returns a server that knows nothing yet. Violations that are left when
@@ -156,6 +161,7 @@ func (s *Server) admit(rec *Request, r *http.Request) (*token, *answer) {
 	defer s.mu.Unlock()
 	tok, refused := s.authenticate(rec.Token, rec.Time)
 	if refused != nil {
+		s.violate(rec, refused.broken...)
 		return nil, refused
 	}
 	if tok.limits.inForce(rec.Time) {
