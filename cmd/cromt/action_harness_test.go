@@ -3,9 +3,11 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"maps"
 	"os"
 	"os/exec"
@@ -251,4 +253,61 @@ func steady(text string) string {
 		text = regexp.MustCompile(r.pattern).ReplaceAllString(text, r.with)
 	}
 	return text
+}
+
+// token gives the step another token: the one that workflows have, with these
+// permissions only.
+func (j *workflowJob) token(permissions map[string]string) {
+	j.inputs(map[string]string{"github-token": j.gh.Token(githubtest.Token{
+		Repos: []string{actionRepo}, App: true, User: "github-actions[bot]", Permissions: permissions,
+	})})
+}
+
+// mayWrite are the permissions of a token for check runs and comments.
+var mayWrite = map[string]string{"checks": "write", "pull_requests": "write", "issues": "write", "contents": "read", "metadata": "read"}
+
+// expect checks a step's exit code and conclusion.
+func (r *stepResult) expect(t *testing.T, code int, conclusion string) {
+	t.Helper()
+	if r.code != code || r.outputs["conclusion"] != conclusion {
+		t.Errorf("exit %d, outputs %v; want exit %d, conclusion %s\n%s", r.code, r.outputs, code, conclusion, r.log)
+	}
+}
+
+// expectIn checks that a text has all the parts.
+func expectIn(t *testing.T, what, text string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			t.Errorf("%q is not in the %s\n%s", part, what, text)
+		}
+	}
+}
+
+// startAgentProcess starts an agent in a process of its own, as hosts have it,
+// and returns its URL.
+func startAgentProcess(t *testing.T, args ...string) (cmd *exec.Cmd, url string) {
+	t.Helper()
+	cmd = exec.Command("cromt", append([]string{"agent", "--listen", "127.0.0.1:0", "--root", filepath.Join(t.TempDir(), "agent")}, args...)...)
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	lines := bufio.NewScanner(stderr)
+	for lines.Scan() {
+		if _, rest, ok := strings.Cut(lines.Text(), "ready at "); ok {
+			url, _, _ = strings.Cut(rest, ",")
+			go func() { _, _ = io.Copy(io.Discard, stderr) }()
+			return cmd, url
+		}
+	}
+	t.Fatal("the agent is not ready")
+	return nil, ""
 }
