@@ -90,6 +90,16 @@ func (b *Book) Entry(u string) (flow.HostEntry, bool) {
 	return e, ok
 }
 
+// IsToken reports whether an entry has the secret of that name as its token.
+func (b *Book) IsToken(secret string) bool {
+	for _, e := range b.entries {
+		if e.TokenSecret == secret {
+			return true
+		}
+	}
+	return false
+}
+
 // Config returns how a host is reached. Its files are read at each call.
 func (b *Book) Config(u string) (sparky.HostConfig, error) {
 	e := b.entries[Key(u)]
