@@ -28,7 +28,7 @@ import (
 // tags(), and subs whose names a sparrowfile must not trip over.
 const dslModule = `
 unit module Sparrow6::DSL;
-sub config is export { Rakudo::Internals::JSON.from-json('config.json'.IO.slurp) }
+sub config is export { Rakudo::Internals::JSON.from-json(%*ENV<SP6_CONFIG>.IO.slurp) }
 sub tags   is export { Rakudo::Internals::JSON.from-json('tags.json'.IO.slurp) }
 sub bash(|) is export { die 'a plugin' }
 sub directory(|) is export { die 'a plugin' }
@@ -46,6 +46,7 @@ case "${@: -1}" in
   fail) echo oops; exit 7;;
   sleep) echo begin; sleep 60;;
   stdin) cat; echo "stdin at its end";;
+  look) cp -r .git "$LOOK/dot-git"; env >"$LOOK/env"; echo cloned;;
 esac
 `
 
@@ -130,7 +131,8 @@ func (h *realHost) start(t *testing.T, project, id, program string, config []byt
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.write(t, rel+"config.json", string(config), 0o600)
+	h.write(t, rel+"config.raku", string(config), 0o600) // JSON here, so that no Raku has to be written
+	h.write(t, "cache/"+id+"/config.raku", string(config), 0o600)
 	h.write(t, rel+"tags.json", string(tags), 0o600)
 	h.write(t, rel+"sparrowfile", program, 0o600)
 	cmd := exec.CommandContext(t.Context(), "raku", "-I", filepath.Join(h.dir, "lib"), "-MSparrow6::DSL", "sparrowfile")
@@ -202,8 +204,10 @@ func TestSparrowfile(t *testing.T) {
 					t.Errorf("%q is missing", want)
 				}
 			}
-			if _, err := os.Stat(filepath.Join(cwd, "cromt-work")); err == nil {
-				t.Error("the checkout is left behind")
+			for _, name := range []string{"cromt-work", "config.raku", "../config.raku"} {
+				if _, err := os.Stat(filepath.Join(cwd, name)); err == nil {
+					t.Errorf("%s is left behind", name)
+				}
 			}
 			if t.Failed() {
 				t.Logf("report:\n%s", report)

@@ -27,9 +27,9 @@ func newPlainView(plan *flow.Plan, out, err io.Writer, st style) *plainView {
 	return v
 }
 
-func (v *plainView) event(ev *flow.Event) {
+func (v *plainView) Event(ev *flow.Event) {
 	if ev.Kind == flow.Note {
-		v.message("cromt: " + oneLine(ev.Message))
+		v.Message("cromt: " + oneLine(ev.Message))
 	}
 	if ev.Job == nil {
 		return
@@ -57,7 +57,7 @@ func (v *plainView) say(j *flow.Job, text string) {
 	fmt.Fprintln(v.out, prefixed(v.st, j, v.prefix, "*", text))
 }
 
-func (v *plainView) output(j *flow.Job, _ int, lines []string) {
+func (v *plainView) Output(j *flow.Job, _ int, lines []string) {
 	var b strings.Builder
 	for _, line := range lines {
 		if isProtocol(line) {
@@ -68,13 +68,19 @@ func (v *plainView) output(j *flow.Job, _ int, lines []string) {
 	_, _ = io.WriteString(v.out, b.String())
 }
 
-func (v *plainView) message(line string) { fmt.Fprintln(v.err, line) }
+func (v *plainView) Message(line string) { fmt.Fprintln(v.err, line) }
 
-func (v *plainView) close() {}
+func (v *plainView) Close() {}
 
 // prefixed puts the job's name and a mark before a line.
 func prefixed(st style, j *flow.Job, columns int, mark, text string) string {
 	return st.paint(cyan, pad(j.Key, columns)+" "+mark) + " " + text
+}
+
+// HostLine is a line that a host printed, as a colour terminal may have it,
+// and whether it is for people at all.
+func HostLine(line string) (text string, show bool) {
+	return hostLine(style{color: true}, line), !isProtocol(line)
 }
 
 // isProtocol reports whether a line is what the host's side of cromt says to
