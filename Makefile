@@ -1,10 +1,14 @@
-# Targets: build, check (what CI runs), bench, fuzz, clean.
+# Targets: build, check (what CI runs), bench, fuzz, release, clean.
 GO      ?= go
 GOLANGCI ?= golangci-lint
 GOLANGCI_PKG := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+ACTIONLINT_PKG := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+ACT_PKG := github.com/nektos/act@v0.2.89
 FUZZTIME ?= 60s
 
-.PHONY: build check vet lint test bench fuzz clean
+export PATH := $(PATH):$(shell $(GO) env GOPATH)/bin
+
+.PHONY: build check vet lint test bench fuzz release clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags="-s -w" -o cromt ./cmd/cromt
@@ -18,9 +22,14 @@ vet:
 
 lint:
 	@command -v $(GOLANGCI) >/dev/null || $(GO) install $(GOLANGCI_PKG)
-	PATH="$$PATH:$$($(GO) env GOPATH)/bin" $(GOLANGCI) run ./...
+	@command -v actionlint >/dev/null || $(GO) install $(ACTIONLINT_PKG)
+	@command -v shellcheck >/dev/null || { echo "shellcheck is not installed; on Debian: apt-get install shellcheck" >&2; exit 1; }
+	$(GOLANGCI) run ./...
+	shellcheck .ci/run .github/action/*.sh .github/release/*.sh
+	actionlint
 
 test:
+	@command -v act >/dev/null || $(GO) install $(ACT_PKG)
 	$(GO) test -race -timeout 10m ./...
 
 # Whole processes side by side with xargs -P2; needs a quiet machine.
@@ -34,6 +43,12 @@ fuzz:
 	    $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$p; \
 	  done; \
 	done
+
+# What the commit of a release holds: see .github/CONTRIBUTING.md.
+release:
+	.github/release/build.sh "$(VERSION)" dist
+	cp dist/checksums.txt .github/action/checksums.txt
+	echo "$(VERSION)" >.github/action/version
 
 clean:
 	rm -rf cromt dist

@@ -250,6 +250,14 @@ func TestExecClonePublicPort(t *testing.T) {
 		if !errors.Is(err, flow.ErrRefused) || !strings.Contains(err.Error(), "public_port: ok") || strings.Contains(err.Error(), cloneToken) || fake.Runs(own.Job.Queue, own.JobID) > 0 {
 			t.Errorf("%v", err)
 		}
+		trusted := b.hosts[testHost]
+		trusted.URL, trusted.PublicPort = "http://trusted:4000", true
+		b.hosts[trusted.URL] = trusted
+		boxed := attempt("boxed", "hello")
+		boxed.Job.Host, boxed.Job.Sparrowdo = trusted.URL, map[string]any{"docker": "box"}
+		if _, err := b.Exec(t.Context(), boxed, nil); !errors.Is(err, flow.ErrRefused) || !strings.Contains(err.Error(), "remove docker") {
+			t.Errorf("in a container: %v", err)
+		}
 		foreign := attempt("foreign", "hello")
 		foreign.Job.Source = flow.Source{Kind: flow.SourceGit, URL: "https://example.com/o/r"}
 		if res, err := b.Exec(t.Context(), foreign, nil); err != nil || res.Conclusion != flow.Success {

@@ -304,16 +304,25 @@ func TestSparrowfileCancel(t *testing.T) {
 	if report, exit, _ := h.run(t, "before", spec(src, "hello")); exit != 130 || strings.Contains(report, "tom ") {
 		t.Errorf("cancelled before it began: exit code %d\n%s", exit, report)
 	}
-	timer := time.AfterFunc(3*time.Second, func() {
-		if err := c.PutStash(t.Context(), "p", "while", flag); err != nil {
-			t.Error(err)
+	config, err := json.Marshal(spec(src, "sleep"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var report bytes.Buffer
+	var asked time.Time
+	out := writerFunc(func(p []byte) (int, error) {
+		report.Write(p)
+		if asked.IsZero() && bytes.Contains(report.Bytes(), []byte("\nbegin\n")) { // the scenario's
+			asked = time.Now()
+			if err := c.PutStash(t.Context(), "p", "while", flag); err != nil {
+				t.Error(err)
+			}
 		}
+		return len(p), nil
 	})
-	defer timer.Stop()
-	begun := time.Now()
-	report, exit, _ := h.run(t, "while", spec(src, "sleep"))
-	if took := time.Since(begun); exit != 130 || !strings.Contains(report, "result=cancelled step=scenario exit=130") || took > 50*time.Second {
-		t.Errorf("exit code %d after %v\n%s", exit, took, report)
+	exit, _ := h.start(t, "p", "while", sparky.Sparrowfile, config, out)
+	if took := time.Since(asked); exit != 130 || !strings.Contains(report.String(), "result=cancelled step=scenario exit=130") || took > 50*time.Second {
+		t.Errorf("exit code %d after %v\n%s", exit, took, report.String())
 	}
 }
 

@@ -108,6 +108,9 @@ func (t *attempt) auth(src SpecSource) (string, error) {
 	switch {
 	case !ok:
 		return "", nil
+	case t.hello == nil && (t.a.Job.Sparrowdo["docker"] != nil || t.a.Job.Sparrowdo["host"] != nil):
+		return "", fmt.Errorf("job %s: the clone token for %s is not sent to %s, a Sparky: it keeps the data of a job that runs in a container or on another machine; "+
+			"remove docker and host from sparrowdo, or run cromt agent there", t.a.Job.Key, redactURL(src.URL), t.h.name())
 	case t.hello == nil && !t.h.config.PublicPort:
 		return "", fmt.Errorf("job %s: the clone token for %s is not sent to %s, a Sparky, which shows the data of its jobs to anyone on its port; "+
 			"run cromt agent there, or write public_port: ok in its hosts entry if you trust all who can reach that port, or give no clone token if the repository is public",

@@ -125,7 +125,7 @@ func (c *Client) PullRequest(ctx context.Context, repo string, number int) (Pull
 		return err
 	})
 	if err != nil {
-		return Pull{}, fmt.Errorf("pull request %s#%d: %w", repo, number, explain(err))
+		return Pull{}, fmt.Errorf("pull request %s#%d: %w", repo, number, explain(err, needPulls))
 	}
 	p := Pull{
 		Number: pr.GetNumber(), HeadSHA: pr.GetHead().GetSHA(), HeadRef: pr.GetHead().GetRef(),
@@ -152,7 +152,7 @@ func (c *Client) Permission(ctx context.Context, repo, user string) (string, err
 		return "none", nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("permission of %s in %s: %w", user, repo, explain(err))
+		return "", fmt.Errorf("permission of %s in %s: %w", user, repo, explain(err, needMetadata))
 	}
 	switch p := level.GetPermission(); p {
 	case "admin", "write", "read":
@@ -160,14 +160,6 @@ func (c *Client) Permission(ctx context.Context, repo, user string) (string, err
 	}
 	return "none", nil
 }
-
-// explained is an error that says for people what to do.
-type explained struct{ error }
-
-func (e explained) Error() string { return explanation(e.error) }
-func (e explained) Unwrap() error { return e.error }
-
-func explain(err error) error { return explained{err} }
 
 var repoPart = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
 

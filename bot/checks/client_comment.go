@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 
 	"github.com/google/go-github/v60/github"
@@ -21,7 +20,7 @@ func (c *Client) StickyComment(ctx context.Context, repo string, number int, mar
 	if !strings.HasPrefix(body, marker) {
 		body = marker + "\n" + body
 	}
-	body = clipBytes(body, MaxOutput)
+	body = clipBytes(body, MaxComment)
 	// A create whose outcome is not known is looked for before it is repeated.
 	for failed := 0; ; failed++ {
 		err = c.stick(ctx, owner, name, number, marker, body)
@@ -29,8 +28,11 @@ func (c *Client) StickyComment(ctx context.Context, repo string, number int, mar
 			break
 		}
 	}
-	if err != nil {
-		return fmt.Errorf("comment on %s#%d: %w", repo, number, explain(err))
+	switch {
+	case errors.Is(err, errTooMany):
+		return fmt.Errorf("comment on %s#%d: %w", repo, number, err)
+	case err != nil:
+		return fmt.Errorf("comment on %s#%d: %w", repo, number, explain(err, needComments))
 	}
 	return nil
 }
@@ -86,8 +88,7 @@ func (c *Client) findComment(ctx context.Context, owner, name string, number int
 		}
 		o.Page = resp.NextPage
 	}
-	return nil, &github.ErrorResponse{
-		Response: &http.Response{StatusCode: http.StatusUnprocessableEntity},
-		Message:  "too many comments to look for our own",
-	}
+	return nil, errTooMany
 }
+
+var errTooMany = fmt.Errorf("our own is not among the first %d comments", maxComments)

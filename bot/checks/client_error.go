@@ -91,25 +91,33 @@ func refusal(err error) bool {
 	return s >= 400 && s < 500 && s != http.StatusRequestTimeout
 }
 
-// explanation says for people, in one line, why GitHub could not be told, and what to
-// do about it.
-func explanation(err error) string {
+// The permissions of a workflow's job that requests need.
+const (
+	needChecks   = "checks: write"
+	needPulls    = "pull-requests: read"
+	needComments = "pull-requests: write"
+	needMetadata = "metadata: read"
+)
+
+// explanation says for people, in one line, why GitHub could not be told or
+// asked, and what to do about it; need is the permission that it takes.
+func explanation(err error, need string) string {
 	a := answerOf(err)
-	code, msg := a.code, oneLine(a.message, maxReason)
+	msg := oneLine(a.message, maxReason)
 	limited, _ := limitOf(err, time.Now())
 	switch {
 	case limited:
-		return fmt.Sprintf("GitHub's rate limit is used up (%d %s)", code, msg)
-	case code == http.StatusUnauthorized:
+		return fmt.Sprintf("GitHub's rate limit is used up (%d %s)", a.code, msg)
+	case a.code == http.StatusUnauthorized:
 		return fmt.Sprintf("GitHub does not accept the token (401 %s): it may have expired; installation tokens last an hour", msg)
-	case code == http.StatusForbidden:
-		return fmt.Sprintf("the token may not do it (403 %s): give the job `permissions: checks: write`; a fork's pull request cannot have it", msg)
-	case code == http.StatusNotFound:
-		return fmt.Sprintf("GitHub does not find it (404 %s): check the repository's name, and that the token has `permissions: checks: write` for it", msg)
-	case code == http.StatusUnprocessableEntity:
+	case a.code == http.StatusForbidden:
+		return fmt.Sprintf("the token may not do it (403 %s): give the job `permissions: %s`; a fork's pull request can only read", msg, need)
+	case a.code == http.StatusNotFound:
+		return fmt.Sprintf("GitHub does not find it (404 %s): check the repository's name, and that the job has `permissions: %s`", msg, need)
+	case a.code == http.StatusUnprocessableEntity:
 		return fmt.Sprintf("GitHub refused it (422 %s): check that the commit is in the repository", msg)
-	case code != 0:
-		return fmt.Sprintf("GitHub answered %d %s", code, msg)
+	case a.code != 0:
+		return fmt.Sprintf("GitHub answered %d %s", a.code, msg)
 	case errors.Is(err, context.DeadlineExceeded):
 		return "GitHub did not answer in time"
 	case errors.Is(err, context.Canceled):
@@ -117,3 +125,14 @@ func explanation(err error) string {
 	}
 	return "GitHub cannot be reached: " + oneLine(err.Error(), maxReason)
 }
+
+// explained is an error that says for people what to do.
+type explained struct {
+	error
+	need string
+}
+
+func (e explained) Error() string { return explanation(e.error, e.need) }
+func (e explained) Unwrap() error { return e.error }
+
+func explain(err error, need string) error { return explained{err, need} }

@@ -72,22 +72,12 @@ type Reporter struct {
 	aggr    *check
 	jobs    map[*flow.Job]*check
 	keys    map[string]*flow.Job
-	starts  []*check // have started
-	ends    []*check // have ended
-	extras  []*check // have annotations left, once all else is said
 	notes   []string
+	over    int                     // jobs of a large run that did not succeed and have no check run
 	anns    map[string][]Annotation // of logs that have ended, by job key
 	scans   map[string]*Scanner     // of logs that are written, by job key and attempt
-
-	ended    bool // the run has
-	closing  bool // nothing is left to say but what is
-	stopped  bool // GitHub refused
-	changed  bool // since the aggregate was posted
-	posted   time.Time
-	retryAt  time.Time // after a failure
-	failures int       // in a row
-	last     error     // the last failure
 	ledger
+	agenda
 }
 
 // check is a check run of a run or a job.
@@ -109,7 +99,7 @@ func NewReporter(plan *flow.Plan, c Config) *Reporter {
 	r := &Reporter{
 		c: c, plan: plan, budget: c.Budget, log: c.Logger,
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
-		tracker: NewTracker(plan), began: time.Now(), changed: true,
+		tracker: NewTracker(plan), began: time.Now(), agenda: agenda{changed: true},
 		jobs:   make(map[*flow.Job]*check, len(plan.Jobs)),
 		keys:   make(map[string]*flow.Job, len(plan.Jobs)),
 		anns:   make(map[string][]Annotation),

@@ -12,7 +12,6 @@ type ledger struct {
 	jobsTotal  int
 	unfinished int // jobs that have not ended
 	failed     int // of a large run: jobs that did not succeed and have a check run
-	over       int // and those that have none
 	concluded  int // check runs of jobs that need no more writes
 	reserved   int // what the budget was told of needed
 }

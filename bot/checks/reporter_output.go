@@ -129,9 +129,9 @@ func (r *Reporter) leftOver() []string {
 	if r.stopped || r.c.Mode != ModeAggregate && r.c.Mode != ModePerHost {
 		return notes
 	}
-	reason := "there was no time left"
+	reason := "the time was over before GitHub's limits let them through"
 	if r.last != nil {
-		reason = explanation(r.last)
+		reason = explanation(r.last, needChecks)
 	}
 	if r.aggr.posted != flow.StatusCompleted {
 		notes = append(notes, fmt.Sprintf("check run %s could not be concluded: %s", r.aggr.name, reason))

@@ -166,6 +166,31 @@ func report(t *testing.T, rep *checks.Reporter, events ...flow.Event) {
 	}
 }
 
+// TestClocksOfHosts differ from ours; GitHub is not told of jobs that ended
+// before they began.
+func TestClocksOfHosts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t, 1)
+		s.rep = checks.NewReporter(s.plan, s.config)
+		job, now := s.plan.Jobs[0], time.Now()
+		res := flow.Result{Conclusion: flow.Success, StartedAt: now.Add(time.Hour), CompletedAt: now.Add(time.Minute)}
+		report(t, s.rep, flow.Event{Kind: flow.RunStarted, Run: "r1", Commit: headSHA, Time: now},
+			flow.Event{Kind: flow.JobQueued, Job: job, Attempt: 1, JobID: "j", Time: now},
+			flow.Event{Kind: flow.JobStarted, Job: job, Attempt: 1, JobID: "j", Time: res.StartedAt},
+			flow.Event{Kind: flow.AttemptCompleted, Job: job, Attempt: 1, JobID: "j", Result: &res, Time: res.CompletedAt},
+			flow.Event{Kind: flow.JobCompleted, Job: job, Attempt: 1, Result: &res, Time: now},
+			flow.Event{Kind: flow.RunCompleted, Conclusion: flow.Success, Time: now})
+		s.close(time.Minute)
+		s.noNotes()
+		s.concluded(flow.Success, 1)
+		for _, c := range s.repo.CheckRuns() {
+			if c.CompletedAt.Before(c.StartedAt) {
+				t.Errorf("%s began at %v and ended at %v", c.Name, c.StartedAt, c.CompletedAt)
+			}
+		}
+	})
+}
+
 // TestResumedRun is one whose process died: the next one knows some of the
 // check runs, finds the others, and creates none twice.
 func TestResumedRun(t *testing.T) {

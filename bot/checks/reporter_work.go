@@ -8,8 +8,27 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/go-github/v60/github"
+
 	"github.com/cromt/cromt/flow"
 )
+
+// agenda is what there is to say, and when.
+type agenda struct {
+	starts []*check // jobs that have started
+	ends   []*check // jobs that have ended
+	extras []*check // have annotations left, once all else is said
+
+	ended   bool      // the run has
+	closing bool      // what is on the agenda is all there will be
+	stopped bool      // GitHub refused
+	changed bool      // something has, since the aggregate was posted
+	posted  time.Time // when that was
+
+	retryAt  time.Time // after a failure
+	failures int       // in a row
+	last     error     // of these
+}
 
 // step is the next request.
 type step struct {
@@ -189,7 +208,7 @@ func (r *Reporter) post(ctx context.Context, s step) error {
 		r.rejected(s, k, err)
 		return err
 	}
-	r.failures, r.retryAt = 0, time.Time{}
+	r.failures, r.retryAt, r.last = 0, time.Time{}, nil
 	s.check.id = id
 	r.wrote(s.check, k)
 	return nil
@@ -209,39 +228,43 @@ func (r *Reporter) wrote(c *check, k checkRun) {
 
 // look finds out whether GitHub has a check run, and how many annotations.
 func (r *Reporter) look(ctx context.Context, c *check, k checkRun) error {
-	for page := 1; ; page++ {
-		var more, found bool
-		err := timed(ctx, func(ctx context.Context) error {
-			runs, next, err := r.c.Client.checkPage(ctx, r.owner, r.repo, k, page)
-			more = next
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			for _, run := range runs {
-				if !r.ours(c, run.GetExternalID()) {
-					continue
-				}
-				found = true
-				c.id, c.external = run.GetID(), run.GetExternalID()
-				c.sent = run.GetOutput().GetAnnotationsCount()
-				// What another process said may not be the last word.
-				if c.job != nil && r.c.Known == nil && run.GetStatus() == string(flow.StatusCompleted) {
-					r.wrote(c, checkRun{status: flow.StatusCompleted})
-				}
-			}
+	var runs []*github.CheckRun
+	for page, more := 1, true; more; page++ {
+		err := timed(ctx, func(ctx context.Context) (err error) {
+			runs, more, err = r.c.Client.checkPage(ctx, r.owner, r.repo, k, page)
 			return err
 		})
-		if err == nil && more && !found {
+		r.mu.Lock()
+		switch {
+		case err != nil:
+			r.rejected(step{check: c, cost: costRead}, k, err)
+			r.mu.Unlock()
+			return err
+		case r.adopt(c, runs):
+			more = false
+		}
+		c.look = more
+		r.mu.Unlock()
+	}
+	return nil
+}
+
+// adopt takes the check run that is c, if it is among those that GitHub has.
+func (r *Reporter) adopt(c *check, runs []*github.CheckRun) bool {
+	for _, run := range runs {
+		if !r.ours(c, run.GetExternalID()) {
 			continue
 		}
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if err != nil {
-			r.rejected(step{check: c, cost: costRead}, k, err)
-			return err
+		c.id, c.external = run.GetID(), run.GetExternalID()
+		c.sent = run.GetOutput().GetAnnotationsCount()
+		// What another process said may not be the last word, and what was
+		// said of the run may be less than is known now.
+		if c.job != nil && r.c.Known == nil && run.GetStatus() == string(flow.StatusCompleted) {
+			r.wrote(c, checkRun{status: flow.StatusCompleted})
 		}
-		c.look = false
-		return nil
+		return true
 	}
+	return false
 }
 
 // ours reports whether a check run with that external_id is c: an earlier
@@ -275,9 +298,9 @@ func (r *Reporter) rejected(s step, k checkRun, err error) {
 	case status(err) == http.StatusUnprocessableEntity && s.cost != costRead && !c.minimal:
 		c.minimal = true
 	case status(err) == http.StatusUnprocessableEntity && c.job != nil:
-		r.drop(c, "check run "+c.name+" was not posted: "+explanation(err))
+		r.drop(c, "check run "+c.name+" was not posted: "+explanation(err, needChecks))
 	default:
-		r.stop("check runs were not posted: " + explanation(err))
+		r.stop("check runs were not posted: " + explanation(err, needChecks))
 	}
 }
 

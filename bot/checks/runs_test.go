@@ -151,7 +151,7 @@ func failing(t testing.TB) checks.View {
 	attempt(b, 0, 4, flow.Failure, flow.CauseTask, "exit status 2", buildLog)
 	attempt(b, 9, 21, flow.Failure, flow.CauseTask, "exit status 2", buildLog)
 	for _, key := range []string{"test@hostC", "test@hostD", "publish@hostA"} {
-		skip(job(t, v, key), "because build@hostB ended as failure")
+		skip(job(t, v, key), "because build@hostB failed")
 	}
 	attempt(job(t, v, "clean@hostA"), 21, 125, flow.TimedOut, flow.CauseTimeout, "timed out after 1m44s", "removing containers\n")
 	v.Notes = []string{"the check run of build@hostB could not be posted: 403 Resource not accessible by integration; give the workflow checks: write"}

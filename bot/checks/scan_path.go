@@ -61,9 +61,6 @@ func mayBePath(p string, named bool) bool {
 	if p == "" || strings.ContainsAny(p, "<>\"'|*?=@,;{}:") || strings.HasPrefix(p, "-") {
 		return false
 	}
-	if p[0] == '[' && !strings.Contains(p, "]") {
-		return false // [12:30:45]
-	}
 	base := path.Base(strings.ReplaceAll(p, `\`, "/"))
 	ending := strings.TrimPrefix(path.Ext(strings.TrimPrefix(base, ".")), ".")
 	if !hasLetter(base) {

@@ -111,13 +111,16 @@ func clipPart(sentence string, room int) string {
 }
 
 // logLines returns the lines of a log as they are to be read: without colours,
-// and of what a progress bar printed over itself only the last state.
+// without what is not for people, and of what a progress bar printed over
+// itself only the last state.
 func logLines(log string) []string {
 	log = strings.ReplaceAll(log, "\r\n", "\n")
-	lines := strings.Split(log, "\n")
-	for i, l := range lines {
+	var lines []string
+	for l := range strings.SplitSeq(log, "\n") {
 		l = strings.TrimRight(l, "\r")
-		lines[i] = strings.TrimRight(flow.PlainText(l[strings.LastIndexByte(l, '\r')+1:]), " \t")
+		if l = l[strings.LastIndexByte(l, '\r')+1:]; !flow.IsProtocol(l) {
+			lines = append(lines, strings.TrimRight(flow.PlainText(l), " \t"))
+		}
 	}
 	end := len(lines)
 	for end > 0 && lines[end-1] == "" {

@@ -128,7 +128,10 @@ func (t *table) row(tr *tableRow) string {
 		cells[5] = commit(j.SHA)
 	}
 	if t.v.JobURL != nil {
-		cells = append(cells, jobLink(t.v, j, "log"))
+		cells = append(cells, "")
+		if len(j.Attempts) > 0 { // else there is nothing to read
+			cells[6] = jobLink(t.v, j, "log")
+		}
 	}
 	return row(cells...)
 }

@@ -148,6 +148,56 @@ func TestSummaryGroups(t *testing.T) {
 	}
 }
 
+func TestSummaryManyGroups(t *testing.T) {
+	v := newView(t)
+	v.Run.Jobs, v.Plan = nil, nil
+	for i := range 6000 {
+		j := flow.JobReport{Key: fmt.Sprintf("p%d@h%d", i%200, i), Project: fmt.Sprint("p", i%200), Host: fmt.Sprint("https://h", i), Conclusion: flow.Success}
+		v.Run.Jobs = append(v.Run.Jobs, j)
+	}
+	got := checks.Summary(end(v, flow.Success), checks.MaxOutput)
+	if p := check(t, got, checks.MaxOutput); p.rows != checks.MaxFailedRows || !strings.Contains(got, "\n… and 3000 more jobs that succeeded\n") {
+		t.Errorf("%d rows in\n%s", p.rows, got)
+	}
+}
+
+func TestJobManyAttempts(t *testing.T) {
+	v := newView(t)
+	j := job(t, v, "build@hostA")
+	for i := range 30 {
+		attempt(j, i, i, flow.Failure, flow.CauseTask, strings.Repeat("|", 1000), "")
+	}
+	p := check(t, checks.JobSummary(v, j, checks.MaxOutput), checks.MaxOutput)
+	if p.rows != checks.MaxAttemptRows {
+		t.Errorf("%d rows", p.rows)
+	}
+	got := checks.JobSummary(v, j, 7000)
+	if p := check(t, got, 7000); !strings.Contains(got, fmt.Sprintf("… and %d attempts before these", 30-p.rows)) || !strings.Contains(got, "| 30 |") {
+		t.Errorf("got\n%s", got)
+	}
+}
+
+func TestJobTitles(t *testing.T) {
+	v, f, c := running(t), failing(t), cancelled(t)
+	for _, x := range []struct {
+		v         checks.View
+		key, want string
+	}{
+		{v, "build@hostA", "succeeded in 15s"},
+		{v, "test@hostC", "failed in 38s: not ok 3 - addition"},
+		{v, "test@hostD", "running for 1m 43s"},
+		{v, "publish@hostA", "waiting for test@hostD and 1 more"},
+		{f, "publish@hostA", "skipped: because build@hostB failed"},
+		{f, "clean@hostA", "timed out after 1m 44s"},
+		{c, "build@hostB", "cancelled after 30s: by interrupt; confirmed by the host"},
+		{newView(t), "build@hostA", "waiting for its host"},
+	} {
+		if got := checks.JobTitle(x.v, job(t, x.v, x.key)); got != x.want {
+			t.Errorf("%s: %q, want %q", x.key, got, x.want)
+		}
+	}
+}
+
 func TestSummaryGraphTooLarge(t *testing.T) {
 	v := passing(t)
 	inv := v.Plan.Invocations[0]
@@ -198,7 +248,7 @@ func BenchmarkSummary(b *testing.B) {
 		case 0:
 			attempt(&j, 0, 9, flow.Failure, flow.CauseTask, "exit status 1", strings.Repeat("some output\n", flow.LogTailLimit/12)+"error: no\n")
 		case 1, 2, 3:
-			skip(&j, "because p0@h0 ended as failure")
+			skip(&j, "because p0@h0 failed")
 		default:
 			attempt(&j, 0, 5, flow.Success, "", "", "ok\n")
 			artifact(&j)
@@ -208,5 +258,14 @@ func BenchmarkSummary(b *testing.B) {
 	v = end(v, flow.Failure)
 	for b.Loop() {
 		checks.Summary(v, checks.MaxOutput)
+	}
+}
+
+// What the host's side of cromt says to this one is not for people.
+func TestProtocolLinesAreLeftOut(t *testing.T) {
+	j := flow.JobReport{Key: "a@h", Conclusion: flow.Failure, Attempts: []flow.AttemptReport{{Log: "meta: step=clone\nmeta: of the user\nboom\nmeta: result=failed step=x exit=2\n"}}}
+	text := checks.JobText(checks.View{Run: &flow.Run{Jobs: []flow.JobReport{j}}}, &j, 10_000)
+	if !strings.Contains(text, "boom") || !strings.Contains(text, "meta: of the user") || strings.Contains(text, "step=") {
+		t.Error(text)
 	}
 }

@@ -1,6 +1,7 @@
 package githubtest
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 )
@@ -15,9 +16,11 @@ const (
 type answer struct {
 	status int
 	header http.Header
-	body   any    // encoded as JSON; nil: no body
-	raw    []byte // instead of body, not JSON
-	broken []string
+	body   any      // encoded as JSON; nil: no body
+	raw    []byte   // instead of body, not JSON
+	broken []string // what the request violates
+
+	encoded []byte // body as it is sent, once it was asked for
 }
 
 func ok(body any) *answer      { return &answer{status: http.StatusOK, body: body} }
@@ -30,6 +33,21 @@ func refusal(status int, message string) *answer {
 		body["status"] = fmt.Sprint(status)
 	}
 	return &answer{status: status, body: body}
+}
+
+// bytes is what is sent.
+func (a *answer) bytes() []byte {
+	if a.body == nil {
+		return a.raw
+	}
+	if a.encoded == nil {
+		b, err := json.Marshal(a.body)
+		if err != nil {
+			panic(fmt.Sprintf("githubtest: answer encoded: %v", err)) // a mistake of this package
+		}
+		a.encoded = b
+	}
+	return a.encoded
 }
 
 func notFound() *answer { return refusal(http.StatusNotFound, "Not Found") }

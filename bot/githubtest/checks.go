@@ -220,6 +220,11 @@ func (c *call) app(user string) object {
 
 // appID is the id of the App whose user is given.
 func (s *Server) appID(user string) int64 {
+	for _, a := range s.apps {
+		if a.slug+"[bot]" == user {
+			return a.id
+		}
+	}
 	s.user(user) // now it has an id
 	return s.users[user]
 }
@@ -249,9 +254,9 @@ func (c *call) listAnnotations() *answer {
 }
 
 func (c *call) listChecks() *answer {
-	sha := c.repo.resolve(c.params["ref"])
-	if sha == "" {
-		return refusal(http.StatusUnprocessableEntity, "No commit found for SHA: "+c.params["ref"])
+	sha, refused := c.resolved("ref")
+	if refused != nil {
+		return refused
 	}
 	return c.checkPage(func(run *CheckRun) bool { return run.HeadSHA == sha })
 }

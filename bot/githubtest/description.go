@@ -43,7 +43,7 @@ var loadDescription = sync.OnceValues(func() (*description, error) {
 	if err != nil {
 		return nil, fmt.Errorf("github-api.json read: %w", err)
 	}
-	allowDeletedForks(doc)
+	correct(doc)
 	d := &description{doc: doc}
 	for path, item := range doc.Paths.Map() {
 		d.routes = append(d.routes, newRoute(path, item))
@@ -57,15 +57,20 @@ var loadDescription = sync.OnceValues(func() (*description, error) {
 	return d, nil
 })
 
-// allowDeletedForks corrects the description in one point: the head repository
-// of a pull request is null once the fork is deleted, which it does not say.
-func allowDeletedForks(doc *openapi3.T) {
+// correct changes the description in the two points where it does not say what
+// GitHub does.
+func correct(doc *openapi3.T) {
+	// The head repository of a pull request is null once the fork is deleted.
 	for _, name := range []string{"pull-request", "pull-request-simple"} {
 		head := doc.Components.Schemas[name].Value.Properties["head"].Value
 		repo := *head.Properties["repo"].Value
 		repo.Nullable = true
 		head.Properties["repo"] = openapi3.NewSchemaRef("", &repo)
 	}
+	// An installation in a list is the same as one alone; here it would have to
+	// be a user's and an enterprise's at once.
+	list := doc.Paths.Find("/app/installations").Get.Responses.Status(http.StatusOK).Value.Content.Get("application/json")
+	list.Schema.Value.Items = doc.Components.Schemas["installation"]
 }
 
 func newRoute(path string, item *openapi3.PathItem) route {
@@ -130,6 +135,10 @@ func (d *description) find(method, escapedPath string) (*routers.Route, map[stri
 
 // match fills params with what the parameters of segments are in parts.
 func match(segments []segment, parts []string, params map[string]string) bool {
+	if len(parts) == 0 && len(segments) == 1 && segments[0].param == "path" {
+		params["path"] = "/" // the repository's root, which GitHub takes without a path
+		return true
+	}
 	if len(segments) == 0 || len(parts) == 0 {
 		return len(segments) == len(parts)
 	}

@@ -46,7 +46,7 @@ func (s *Server) handle(rec *Request, tok *token, r *http.Request, body []byte) 
 	s.violate(rec, wrong...)
 	a := s.serveOperation(&call{s: s, r: r, now: time.Now(), tok: tok, params: params, body: body}, op, wrong)
 	s.violate(rec, a.broken...)
-	s.violate(rec, s.api.checkAnswer(r, rt, *a, encode(a))...)
+	s.violate(rec, s.api.checkAnswer(r, rt, a)...)
 	return a
 }
 
@@ -115,27 +115,45 @@ func operations() map[string]operation {
 	app := func(serve func(*call) *answer) operation {
 		return operation{need{anyOf: []string{"checks"}, write: true, app: true}, serve}
 	}
-	const issues, pulls = "issues", "pull_requests"
+	jwt := func(serve func(*call) *answer) operation { return operation{need{jwt: true}, serve} }
+	const issues, pulls, checks, contents, statuses = "issues", "pull_requests", "checks", "contents", "statuses"
 	return map[string]operation{
-		"checks/create":                           app((*call).createCheck),
-		"checks/update":                           app((*call).updateCheck),
-		"checks/get":                              read((*call).getCheck, "checks"),
-		"checks/list-annotations":                 read((*call).listAnnotations, "checks"),
-		"checks/list-for-ref":                     read((*call).listChecks, "checks"),
-		"issues/list-comments":                    read((*call).listComments, issues, pulls),
-		"issues/create-comment":                   write((*call).createComment, issues, pulls),
-		"issues/get-comment":                      read((*call).getComment, issues, pulls),
-		"issues/update-comment":                   write((*call).updateComment, issues, pulls),
-		"issues/delete-comment":                   write((*call).deleteComment, issues, pulls),
-		"reactions/create-for-issue-comment":      write((*call).createReaction, issues, pulls),
-		"reactions/list-for-issue-comment":        read((*call).listReactions, issues, pulls),
-		"reactions/delete-for-issue-comment":      write((*call).deleteReaction, issues, pulls),
-		"pulls/get":                               read((*call).getPull, pulls),
-		"pulls/list":                              read((*call).listPulls, pulls),
-		"pulls/list-files":                        read((*call).listPullFiles, pulls),
-		"repos/get":                               read((*call).getRepo),
-		"repos/get-collaborator-permission-level": read((*call).getPermission),
-		"rate-limit/get":                          read((*call).getRateLimit),
+		"checks/create":                                   app((*call).createCheck),
+		"checks/update":                                   app((*call).updateCheck),
+		"checks/get":                                      read((*call).getCheck, checks),
+		"checks/list-annotations":                         read((*call).listAnnotations, checks),
+		"checks/list-for-ref":                             read((*call).listChecks, checks),
+		"issues/list-comments":                            read((*call).listComments, issues, pulls),
+		"issues/create-comment":                           write((*call).createComment, issues, pulls),
+		"issues/get-comment":                              read((*call).getComment, issues, pulls),
+		"issues/update-comment":                           write((*call).updateComment, issues, pulls),
+		"issues/delete-comment":                           write((*call).deleteComment, issues, pulls),
+		"reactions/create-for-issue-comment":              write((*call).createReaction, issues, pulls),
+		"reactions/list-for-issue-comment":                read((*call).listReactions, issues, pulls),
+		"reactions/delete-for-issue-comment":              write((*call).deleteReaction, issues, pulls),
+		"pulls/get":                                       read((*call).getPull, pulls),
+		"pulls/list":                                      read((*call).listPulls, pulls),
+		"pulls/list-files":                                read((*call).listPullFiles, pulls),
+		"repos/list-pull-requests-associated-with-commit": read((*call).listCommitPulls, pulls),
+		"repos/get-commit":                                read((*call).getCommit, contents),
+		"repos/get-content":                               read((*call).getContents, contents),
+		"checks/list-suites-for-ref":                      read((*call).listSuites, checks),
+		"checks/get-suite":                                read((*call).getSuite, checks),
+		"checks/list-for-suite":                           read((*call).listSuiteChecks, checks),
+		"repos/create-commit-status":                      write((*call).createStatus, statuses),
+		"repos/list-commit-statuses-for-ref":              read((*call).listStatuses, statuses),
+		"repos/get-combined-status-for-ref":               read((*call).getCombinedStatus, statuses),
+		"repos/get":                                       read((*call).getRepo),
+		"repos/get-collaborator-permission-level":         read((*call).getPermission),
+		"rate-limit/get":                                  {need{any: true}, (*call).getRateLimit},
+		"apps/get-authenticated":                          jwt((*call).getApp),
+		"apps/list-installations":                         jwt((*call).listInstallations),
+		"apps/get-installation":                           jwt((*call).getInstallation),
+		"apps/get-repo-installation":                      jwt((*call).getRepoInstallation),
+		"apps/create-installation-access-token":           jwt((*call).createInstallationToken),
+		"apps/list-repos-accessible-to-installation":      read((*call).listInstallationRepos),
+		"apps/list-webhook-deliveries":                    jwt((*call).listDeliveries),
+		"apps/redeliver-webhook-delivery":                 jwt((*call).redeliver),
 	}
 }
 

@@ -17,6 +17,12 @@ const (
 	// maxSameName is how many check runs of one name a suite keeps; GitHub
 	// deletes older ones, which a program like ours never wants.
 	maxSameName = 1000
+	// maxStatuses is how many statuses of one context a commit holds, and
+	// maxStatusDescription how many characters one of them says.
+	maxStatuses          = 1000
+	maxStatusDescription = 140
+	// maxJSONFile is up to where a file's content is part of its JSON, in bytes.
+	maxJSONFile = 1 << 20
 	// maxPerPage is the largest page; GitHub takes a larger number for it in silence.
 	maxPerPage = 100
 
@@ -36,5 +42,8 @@ const (
 	secondaryRetry     = time.Minute // what Retry-After says then
 	defaultRetry       = time.Minute // to wait where no header says how long
 	primaryWindow      = time.Hour
-	maxRequestBodySize = 4 << 20 // no request of the played operations is that large
+	maxTokenLife       = time.Hour        // of an installation token
+	maxJWTLife         = 10 * time.Minute // exp of an App's JWT, from now
+	deliveriesKept     = 72 * time.Hour   // how long deliveries can be listed
+	maxRequestBodySize = 4 << 20          // no request of the played operations is that large
 )

@@ -23,6 +23,7 @@ type Repo struct {
 	suites      []*suite
 	checks      []*CheckRun
 	comments    []*comment
+	statuses    []Status
 }
 
 // AddRepo adds a repository, e.g. "octo/app", or returns the one that is there.

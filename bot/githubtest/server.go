@@ -2,7 +2,6 @@ package githubtest
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -34,6 +33,11 @@ type Server struct {
 	requests   []*Request
 	violations []Violation
 	banned     bool
+
+	apps          []*app
+	installations []*installation
+	deliveries    []Delivery
+	redelivered   []int64
 }
 
 // New returns a server that knows nothing yet. Violations that are left when
@@ -157,6 +161,7 @@ func (s *Server) admit(rec *Request, r *http.Request) (*token, *answer) {
 	defer s.mu.Unlock()
 	tok, refused := s.authenticate(rec.Token, rec.Time)
 	if refused != nil {
+		s.violate(rec, refused.broken...)
 		return nil, refused
 	}
 	if tok.limits.inForce(rec.Time) {
@@ -180,7 +185,7 @@ func (s *Server) reply(w http.ResponseWriter, rec *Request, tok *token, a *answe
 	if a == nil {
 		a = &answer{status: f.Status}
 	} else {
-		body = encode(a)
+		body = a.bytes()
 	}
 	if a.raw != nil {
 		contentType = "application/vnd.github.raw+json; charset=utf-8"
@@ -189,7 +194,9 @@ func (s *Server) reply(w http.ResponseWriter, rec *Request, tok *token, a *answe
 		body, contentType = []byte(garbage), "text/html"
 	}
 	h := w.Header()
-	h.Set("Content-Type", contentType)
+	if len(body) > 0 {
+		h.Set("Content-Type", contentType)
+	}
 	for _, add := range []http.Header{a.header, f.Header} {
 		for name, values := range add {
 			h[http.CanonicalHeaderKey(name)] = values
@@ -208,19 +215,11 @@ func (s *Server) reply(w http.ResponseWriter, rec *Request, tok *token, a *answe
 		return errDropped
 	}
 	w.WriteHeader(a.status)
+	if len(body) == 0 {
+		return nil
+	}
 	_, err := w.Write(body)
 	return err
-}
-
-func encode(a *answer) []byte {
-	if a.raw != nil || a.body == nil {
-		return a.raw
-	}
-	b, err := json.Marshal(a.body)
-	if err != nil {
-		panic(fmt.Sprintf("githubtest: answer encoded: %v", err)) // a mistake of this package
-	}
-	return b
 }
 
 // nextID numbers everything that has an id. The caller holds the lock.

@@ -34,6 +34,7 @@ type token struct {
 	Token
 	secret string
 	limits *limiter
+	app    *app // whose JWT it is; nil: not a JWT
 }
 
 // Token makes a token and returns its secret.
@@ -72,6 +73,9 @@ func (s *Server) authenticate(secret string, now time.Time) (*token, *answer) {
 	if secret == "" {
 		return nil, refusal(http.StatusUnauthorized, "Requires authentication")
 	}
+	if strings.Count(secret, ".") == 2 {
+		return s.appToken(secret, now)
+	}
 	t := s.tokens[secret]
 	if t == nil || !t.Expires.IsZero() && !now.Before(t.Expires) {
 		return nil, refusal(http.StatusUnauthorized, "Bad credentials")
@@ -89,10 +93,22 @@ type need struct {
 	anyOf []string
 	write bool
 	app   bool // only an App may
+	jwt   bool // only an App itself may, with its JWT
+	any   bool // any token may
 }
 
 // allows returns the refusal where a token lacks what an operation needs.
 func (t *token) allows(n need) *answer {
+	switch {
+	case n.any:
+		return nil
+	case n.jwt && t.app == nil:
+		return refusal(http.StatusUnauthorized, "A JSON web token could not be decoded")
+	case n.jwt:
+		return nil
+	case t.app != nil:
+		return refusal(http.StatusForbidden, "Resource not accessible by integration")
+	}
 	if n.app && !t.App {
 		return refusal(http.StatusForbidden, "You must authenticate via a GitHub App.")
 	}

@@ -86,7 +86,7 @@ func checkQuery(query url.Values, op *openapi3.Operation) []string {
 }
 
 // checkAnswer is what is wrong with an answer of ours.
-func (d *description) checkAnswer(r *http.Request, rt *routers.Route, a answer, body []byte) []string {
+func (d *description) checkAnswer(r *http.Request, rt *routers.Route, a *answer) []string {
 	if a.raw != nil {
 		return nil // a media type that the description does not have
 	}
@@ -103,7 +103,7 @@ func (d *description) checkAnswer(r *http.Request, rt *routers.Route, a answer, 
 	if described != nil {
 		err := openapi3filter.ValidateResponse(context.Background(), &openapi3filter.ResponseValidationInput{
 			RequestValidationInput: &openapi3filter.RequestValidationInput{Request: r, Route: rt},
-			Status:                 a.status, Header: header, Body: io.NopCloser(bytes.NewReader(body)),
+			Status:                 a.status, Header: header, Body: io.NopCloser(bytes.NewReader(a.bytes())),
 			Options: &openapi3filter.Options{MultiError: true, IncludeResponseStatus: true},
 		})
 		if err != nil {
@@ -116,7 +116,7 @@ func (d *description) checkAnswer(r *http.Request, rt *routers.Route, a answer, 
 		schema = media.Schema.Value
 	}
 	var v any
-	if err := json.Unmarshal(body, &v); err != nil {
+	if err := json.Unmarshal(a.bytes(), &v); err != nil {
 		return []string{"our body is not JSON: " + err.Error()}
 	}
 	if described == nil {

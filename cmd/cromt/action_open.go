@@ -161,10 +161,9 @@ func (s *actionStep) fetch(ctx context.Context, f *actionFlow) error {
 	if f.repo.Has(ctx, f.commit) {
 		return nil
 	}
-	// The checkout's own credentials first: two of them are refused.
-	err := f.repo.Fetch(ctx, "origin", f.commit, nil)
+	err := f.repo.Fetch(ctx, "origin", f.commit, gitrepo.Auth{}) // with the checkout's own credentials
 	if err != nil && s.in.GitHubToken != "" {
-		err = f.repo.Fetch(ctx, f.remote, f.commit, nil)
+		err = f.repo.Fetch(ctx, f.remote, f.commit, gitrepo.Auth{Token: s.in.GitHubToken})
 	}
 	if err != nil {
 		return fmt.Errorf("fetch commit %.12s: %w; have actions/checkout check it out, with ref: ${{ github.event.pull_request.head.sha }}", f.commit, err)

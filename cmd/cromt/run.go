@@ -127,6 +127,14 @@ func (c *runCmd) settings(ctx context.Context, p *program) (*settings, error) {
 	if err != nil {
 		return nil, err
 	}
+	files, err := parsePairs("--secret-file", "NAME=FILE", c.SecretFile)
+	if err != nil {
+		return nil, err
+	}
+	book.Secrets(func(name string) string {
+		value, _ := p.secret(name, files) // a file that cannot be read is a token that has no value
+		return value
+	})
 	vars, err := parsePairs("--var", "K=V", c.Var)
 	if err != nil {
 		return nil, err
@@ -140,10 +148,6 @@ func (c *runCmd) settings(ctx context.Context, p *program) (*settings, error) {
 	plan, err := flow.NewPlan(file, flow.PlanOptions{
 		Roots: c.Projects, Repo: own.url(), Folder: own.folder(), Vars: vars, HostName: book.Name,
 	})
-	if err != nil {
-		return nil, err
-	}
-	files, err := parsePairs("--secret-file", "NAME=FILE", c.SecretFile)
 	if err != nil {
 		return nil, err
 	}

@@ -60,7 +60,11 @@ func (s *session) engine() *flow.Engine {
 		}),
 		Reporters: append([]flow.Reporter{s.console}, s.reporters...),
 		Resolve: func(ctx context.Context, src flow.Source) (string, error) {
-			return gitrepo.Resolve(ctx, src.URL, src.Ref)
+			var auth gitrepo.Auth
+			if c, ok := sparky.CredentialFor(s.clone, src.URL); ok {
+				auth = gitrepo.Auth{Username: c.Username, Token: c.Token}
+			}
+			return gitrepo.ResolveWith(ctx, src.URL, src.Ref, auth)
 		},
 		Output:   s.log,
 		FailFast: s.failFast,

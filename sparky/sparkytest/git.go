@@ -19,7 +19,7 @@ import (
 // GitServer serves the git repositories below a folder over HTTPS to those
 // who sign in. It is curious: it notes who shows it what, and looks for it in
 // the arguments of every process of the machine; and it tells those that it
-// does not let in what they have shown.
+// does not let in, and all at /tell.git, what they have shown.
 type GitServer struct {
 	URL string // https://127.0.0.1:port
 
@@ -27,10 +27,11 @@ type GitServer struct {
 	backend http.Handler
 	cert    []byte
 
-	mu    sync.Mutex
-	moved map[string]string
-	shown []string
-	argv  []string
+	mu     sync.Mutex
+	moved  map[string]string
+	shown  []string
+	agents []string
+	argv   []string
 }
 
 // NewGitServer serves the repositories below dir until the test ends. auth is
@@ -83,6 +84,13 @@ func (s *GitServer) Shown() []string {
 	return shown
 }
 
+// Agents returns the User-Agent headers of the requests so far.
+func (s *GitServer) Agents() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.agents)
+}
+
 // Argv returns the command lines in which what was shown has been seen.
 func (s *GitServer) Argv() []string {
 	s.mu.Lock()
@@ -99,6 +107,7 @@ func (s *GitServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	seen := argvWith(strings.TrimPrefix(shown, "Basic "), password)
 	s.mu.Lock()
 	s.shown = append(s.shown, shown)
+	s.agents = append(s.agents, r.UserAgent())
 	s.argv = append(s.argv, seen...)
 	to := ""
 	for path, url := range s.moved {
@@ -110,6 +119,10 @@ func (s *GitServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case to != "":
 		http.Redirect(w, r, to, http.StatusMovedPermanently)
+	case strings.HasPrefix(r.URL.Path, "/tell.git/"):
+		w.Header().Set("Content-Type", "application/x-git-upload-pack-advertisement")
+		packet := "ERR you have shown " + shown + ", which is " + password
+		fmt.Fprintf(w, "001e# service=git-upload-pack\n0000%04x%s", len(packet)+4, packet)
 	case s.auth != "" && shown != "Basic "+s.auth:
 		w.Header().Set("WWW-Authenticate", `Basic realm="git"`)
 		http.Error(w, "you have shown "+shown+", which is "+password, http.StatusUnauthorized)

@@ -111,7 +111,7 @@ func (v *liveView) Event(ev *flow.Event) {
 
 func (v *liveView) Output(j *flow.Job, _ int, lines []string) {
 	for _, line := range lines {
-		if isProtocol(line) {
+		if flow.IsProtocol(line) {
 			continue
 		}
 		v.pending = append(v.pending, prefixed(v.st, j, v.prefix, "|", hostLine(v.st, line)))

@@ -3,7 +3,6 @@ package console
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -60,7 +59,7 @@ func (v *plainView) say(j *flow.Job, text string) {
 func (v *plainView) Output(j *flow.Job, _ int, lines []string) {
 	var b strings.Builder
 	for _, line := range lines {
-		if isProtocol(line) {
+		if flow.IsProtocol(line) {
 			continue
 		}
 		b.WriteString(prefixed(v.st, j, v.prefix, "|", hostLine(v.st, line)) + "\n")
@@ -80,18 +79,7 @@ func prefixed(st style, j *flow.Job, columns int, mark, text string) string {
 // HostLine is a line that a host printed, as a colour terminal may have it,
 // and whether it is for people at all.
 func HostLine(line string) (text string, show bool) {
-	return hostLine(style{color: true}, line), !isProtocol(line)
-}
-
-// isProtocol reports whether a line is what the host's side of cromt says to
-// this one, and not what the job says to people.
-func isProtocol(line string) bool {
-	rest, ok := strings.CutPrefix(line, "meta: ")
-	if !ok {
-		return false
-	}
-	key, _, _ := strings.Cut(rest, "=")
-	return slices.Contains([]string{"step", "commit", "result", "in", "out", "cancelled"}, key)
+	return hostLine(style{color: true}, line), !flow.IsProtocol(line)
 }
 
 // hostLine cleans a line that a host printed; its colours end with it.

@@ -19,11 +19,14 @@ func (r *Repo) Has(ctx context.Context, commit string) bool {
 	return err == nil
 }
 
-// Fetch brings a commit, without its history, from the repository at url. env
-// are variables for git alone, with credentials.
-func (r *Repo) Fetch(ctx context.Context, url, commit string, env []string) error {
-	_, err := gitWith(ctx, fetchTimeout, r.Root, env, "fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", "--depth=1", "--end-of-options", url, commit)
-	return err
+// Fetch brings a commit, without its history, from the repository at url, or
+// the remote of that name.
+func (r *Repo) Fetch(ctx context.Context, url, commit string, auth Auth) error {
+	_, err := gitAs(ctx, fetchTimeout, r.Root, auth.at(url), "fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", "--depth=1", "--end-of-options", url, commit)
+	if err != nil {
+		return auth.mask(err)
+	}
+	return nil
 }
 
 // ErrNoFile is wrapped by the error for a file that a commit does not have.

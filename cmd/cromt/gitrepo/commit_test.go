@@ -106,10 +106,10 @@ func TestFetch(t *testing.T) {
 	if r.Has(t.Context(), commit) || !r.Has(t.Context(), r.Head) {
 		t.Fatal("the clone has another commit than it should")
 	}
-	if err := r.Fetch(t.Context(), url, strings.Repeat("1", 40), nil); err == nil {
+	if err := r.Fetch(t.Context(), url, strings.Repeat("1", 40), gitrepo.Auth{}); err == nil {
 		t.Error("fetched what is not there")
 	}
-	if err := r.Fetch(t.Context(), url, commit, nil); err != nil {
+	if err := r.Fetch(t.Context(), url, commit, gitrepo.Auth{}); err != nil {
 		t.Fatal(err)
 	}
 	if data, err := r.File(t.Context(), commit, "a.txt"); err != nil || string(data) != "topic" {

@@ -1,3 +1,0 @@
-package gitrepo
-
-type Auth struct{ Prefix, Username, Token string }
