@@ -25,6 +25,9 @@ func (s *actionStep) finish(ctx context.Context, run *flow.Run) error {
 	// Told to end, before or now, GitHub kills the step soon.
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(actionCancelledReportWait, cancel) })()
 	degraded := s.reporter.Close(report)
+	if s.client == nil && checks.Mode(s.in.Checks) != checks.ModeOff {
+		degraded = append(degraded, "there are no check runs: the input github-token is empty")
+	}
 	view := s.reporter.View()
 	notes := s.session.notes
 	if run == nil {
