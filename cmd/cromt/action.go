@@ -64,18 +64,18 @@ func (p *program) action(ctx context.Context, cancel bool) error {
 	err := s.prepare(ctx)
 	switch {
 	case err != nil:
-		return s.refuse(err)
+		return s.stop(ctx, err)
 	case cancel || s.in.Cancel:
 		return s.cancelLeft(ctx)
 	case s.target.Skip != "":
 		return s.skip()
 	}
 	if err := s.open(ctx); err != nil {
-		return s.refuse(err)
+		return s.stop(ctx, err)
 	}
 	defer s.session.close()
 	if err := s.start(ctx); err != nil {
-		return s.refuse(err)
+		return s.stop(ctx, err)
 	}
 	return s.run(ctx)
 }
@@ -131,9 +131,8 @@ func (s *actionStep) checksConfig() checks.Config {
 		Client: s.client, Repo: s.step.Repository, SHA: s.target.CheckSHA, Name: "cromt (action)", Mode: checks.Mode(s.in.Checks),
 		Run: s.session.options.ID, RunURL: s.step.RunURL(), Scan: s.flow.scan,
 	}
-	if s.client == nil && c.Mode != checks.ModeOff {
-		c.Mode = checks.ModeOff
-		s.session.notes = append(s.session.notes, "there are no check runs: the input github-token is empty")
+	if s.client == nil {
+		c.Mode = checks.ModeOff // finish says so
 	}
 	return c
 }
@@ -177,22 +176,27 @@ func (s *actionStep) cancelLeft(ctx context.Context) error {
 	if err != nil {
 		return s.refuse(err)
 	}
-	if len(journals) == 0 {
-		s.commands.Line("cromt: no step of this job has left anything running")
-		return nil
-	}
 	var errs []error
+	left := 0
 	for _, j := range journals {
-		if err := s.cancelRun(ctx, j); err != nil {
+		switch err := s.cancelRun(ctx, j); {
+		case err == nil:
+			left++
+		case !errors.Is(err, flow.ErrRunComplete):
 			errs = append(errs, err)
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return s.refuse(err)
 	}
+	if left == 0 {
+		s.commands.Line("cromt: no step of this job has left anything running")
+	}
 	return nil
 }
 
+// cancelRun cancels what is left of the run with that journal. For one that
+// has ended the error is [flow.ErrRunComplete].
 func (s *actionStep) cancelRun(ctx context.Context, journal string) error {
 	defer func() { s.session = nil }()
 	s.folder = filepath.Dir(journal)
@@ -202,9 +206,6 @@ func (s *actionStep) cancelRun(ctx context.Context, journal string) error {
 	s.session.journal, s.session.report, s.session.junit = journal, "", ""
 	defer s.session.close()
 	if err := s.session.prepare(ctx); err != nil {
-		if errors.Is(err, flow.ErrRunComplete) {
-			return nil
-		}
 		return err
 	}
 	s.session.show(console.Options{View: action.NewLog(s.commands, s.folder)})

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/cromt/cromt/bot/checks"
 	"github.com/cromt/cromt/cmd/cromt/action"
@@ -19,13 +20,14 @@ import (
 // files, annotations, the summary, a comment, outputs. run is nil when the step
 // was told to quit before the hosts had answered.
 func (s *actionStep) finish(ctx context.Context, run *flow.Run) error {
-	limit := actionReportWait
-	if ctx.Err() != nil { // GitHub kills the step soon
-		limit = actionCancelledReportWait
-	}
-	report, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+	report, cancel := context.WithTimeout(context.WithoutCancel(ctx), actionReportWait)
 	defer cancel()
+	// Told to end, before or now, GitHub kills the step soon.
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(actionCancelledReportWait, cancel) })()
 	degraded := s.reporter.Close(report)
+	if s.client == nil && checks.Mode(s.in.Checks) != checks.ModeOff {
+		degraded = append(degraded, "there are no check runs: the input github-token is empty")
+	}
 	view := s.reporter.View()
 	notes := s.session.notes
 	if run == nil {
@@ -103,15 +105,27 @@ func (s *actionStep) skip() error {
 	)
 }
 
+// stop is refuse, but for a step that was told to end, which is no mistake.
+func (s *actionStep) stop(ctx context.Context, err error) error {
+	if ctx.Err() == nil {
+		return s.refuse(err)
+	}
+	const problem = "cancelled before anything was dispatched"
+	s.commands.Line("cromt: " + problem)
+	return &exitError{exitInterrupted, s.ranNothing(flow.Cancelled, problem)}
+}
+
 // refuse ends a step of which nothing was dispatched: every problem is an
 // annotation, those of the flow file on their lines.
 func (s *actionStep) refuse(err error) error {
-	problems := action.Problems(s.commands, err)
-	out := errors.Join(
+	return &exitError{exitUsage, s.ranNothing(flow.Failure, action.Problems(s.commands, err)...)}
+}
+
+func (s *actionStep) ranNothing(conclusion flow.Conclusion, problems ...string) error {
+	return errors.Join(
 		s.commands.Summary(action.Refusal(problems)),
-		s.commands.Output("conclusion", string(flow.Failure)),
+		s.commands.Output("conclusion", string(conclusion)),
 		s.commands.Output("failed", "[]"),
 		s.commands.Output("summary-url", s.step.RunURL()),
 	)
-	return &exitError{exitUsage, out}
 }

@@ -311,3 +311,16 @@ func startAgentProcess(t *testing.T, args ...string) (cmd *exec.Cmd, url string)
 	t.Fatal("the agent is not ready")
 	return nil, ""
 }
+
+// comment makes the event a comment of octo on pull request 3.
+func (j *workflowJob) comment(body string) {
+	j.t.Helper()
+	j.event("issue_comment", map[string]any{
+		"action": "created",
+		"issue":  map[string]any{"number": 3, "pull_request": map[string]any{"url": "https://api.github.com/repos/" + actionRepo + "/pulls/3"}},
+		"comment": map[string]any{
+			"id": 5, "body": body, "user": map[string]any{"login": "octo", "id": 1, "type": "User"}, "author_association": "OWNER",
+			"created_at": "2026-01-02T03:04:05Z", "html_url": "https://github.com/" + actionRepo + "/pull/3#issuecomment-5",
+		},
+	})
+}
