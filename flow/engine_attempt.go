@@ -260,7 +260,7 @@ func (r *runner) timeout(is *invState) {
 func (r *runner) attemptEnded(js *jobState, res Result, log string, refused bool) {
 	js.cancel = nil
 	rep := &js.attempts[len(js.attempts)-1]
-	if rep.StartedAt.IsZero() {
+	if rep.StartedAt.IsZero() || !res.StartedAt.IsZero() && res.StartedAt.Before(rep.StartedAt) {
 		rep.StartedAt = res.StartedAt
 	}
 	rep.complete(&res, log)

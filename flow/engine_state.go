@@ -69,7 +69,7 @@ func (r *runner) begin(is *invState) {
 		}
 		is.skipped = bs.skipped
 		if bs.failed != nil {
-			is.skipped = fmt.Sprintf("because %s ended as %s", bs.failed.Key, bs.failed.result.Conclusion)
+			is.skipped = fmt.Sprintf("because %s %s", bs.failed.Key, pastTense(bs.failed.result.Conclusion))
 		}
 		break
 	}

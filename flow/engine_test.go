@@ -146,7 +146,7 @@ func TestFailureSkipsDependentsAndRunsAfter(t *testing.T) {
 		r := run(t, &flow.Engine{Executor: x}, s.roots("last"))
 		check(t, "ends", ends(r), "bad=success/ bad@h2=failure/task onok=skipped/ onfail=success/ always=success/ next=skipped/dependency nextalways=success/ last=skipped/dependency")
 		check(t, "conclusion", string(r.Conclusion), "failure")
-		check(t, "why", r.Jobs[7].Error, "because bad@h2 ended as failure")
+		check(t, "why", r.Jobs[7].Error, "because bad@h2 failed")
 	})
 }
 

@@ -14,6 +14,7 @@ type HostEntry struct {
 	URL                string   // http or https, without trailing slash
 	Name               string   // label for people; "" when absent
 	TokenFile          string   // file with the host's token, relative to the file with the entry
+	TokenSecret        string   // name of the secret that is the host's token, instead of TokenFile
 	CAFile             string   // file with PEM certificates to trust, relative like TokenFile
 	InsecureSkipVerify bool     // do not check the host's certificate
 	Slots              int      // jobs to have on the host at once; 0 when absent
@@ -94,6 +95,9 @@ func (p *parser) hostEntry(n *yaml.Node) (HostEntry, bool) {
 	if lookup(n, "url") == nil && h.URL == "" {
 		p.fail(h.Pos, `an entry of hosts has no "url"`, "write url: https://hostA:4000")
 	}
+	if h.TokenFile != "" && h.TokenSecret != "" {
+		p.fail(h.Pos, `"token_file" and "token_secret" exclude each other`, "remove one")
+	}
 	if h.CAFile != "" && h.InsecureSkipVerify {
 		p.fail(h.Pos, `"ca_file" and "insecure_skip_verify" exclude each other`, "remove one")
 	}
@@ -128,6 +132,7 @@ func hostEntryKeys() []key[HostEntry] {
 		}},
 		plain("name", typeText(), func(h *HostEntry) *string { return &h.Name }, nil),
 		plain("token_file", typeText(), func(h *HostEntry) *string { return &h.TokenFile }, nil),
+		plain("token_secret", typeName(envNamePattern), func(h *HostEntry) *string { return &h.TokenSecret }, checkSecretName),
 		plain("ca_file", typeText(), func(h *HostEntry) *string { return &h.CAFile }, nil),
 		boolKey("insecure_skip_verify", "", func(h *HostEntry) *bool { return &h.InsecureSkipVerify }),
 		{"slots", "", typeInt(1, MaxSlots), func(p *parser, h *HostEntry, k, n *yaml.Node) { p.integer(k, n, 1, MaxSlots, &h.Slots) }},
@@ -136,6 +141,15 @@ func hostEntryKeys() []key[HostEntry] {
 		boolKey("forks", "", func(h *HostEntry) *bool { return &h.Forks }),
 		{"public_port", "", typeEnum("ok"), func(p *parser, h *HostEntry, k, n *yaml.Node) { h.PublicPort = p.enum(k, n, []string{"ok"}) == "ok" }},
 	}
+}
+
+// checkSecretName does not repeat what is no name: it may be the secret.
+func checkSecretName(p *parser, k *yaml.Node, t Text) bool {
+	if !isEnvName(t.Value) {
+		p.fail(t.Pos, quote(k.Value)+" must be the name of a secret", envNameRule)
+		return false
+	}
+	return true
 }
 
 func readRepos(p *parser, h *HostEntry, _, n *yaml.Node) {

@@ -19,11 +19,12 @@ func TestParseHosts(t *testing.T) {
     public_port: ok
   - url: http://127.0.0.1:4000
     insecure_skip_verify: true
+    token_secret: HOST_TOKEN
 `
 	want := []flow.HostEntry{{
 		URL: "https://hostA:4000", Name: "hostA", TokenFile: "hostA.token", CAFile: "hostA.pem", Repos: []string{"owner/*", "owner/repo"},
 		Forks: true, Slots: 4, SparrowRepo: "file:///tmp/sparrow-repo", PublicPort: true,
-	}, {URL: "http://127.0.0.1:4000", InsecureSkipVerify: true}}
+	}, {URL: "http://127.0.0.1:4000", InsecureSkipVerify: true, TokenSecret: "HOST_TOKEN"}}
 	tests := []struct {
 		name, yaml string
 		want       []flow.HostEntry
@@ -66,6 +67,8 @@ func TestParseHostsErrors(t *testing.T) {
 		{"- {url: https://a, repos: [owner, 'a/b/c', '[/x']}", "hosts.yaml:1:28: \"owner\" is not a repository; write owner/repo or owner/*\n" +
 			"hosts.yaml:1:35: \"a/b/c\" is not a repository; write owner/repo or owner/*\nhosts.yaml:1:44: \"[/x\" is not a repository; write owner/repo or owner/*"},
 		{"- {url: https://a, ca_file: x, insecure_skip_verify: true}", `hosts.yaml:1:3: "ca_file" and "insecure_skip_verify" exclude each other; remove one`},
+		{"- {url: https://a, token_file: x, token_secret: X}", `hosts.yaml:1:3: "token_file" and "token_secret" exclude each other; remove one`},
+		{"- {url: https://a, token_secret: t0ken-in-clear}", `hosts.yaml:1:34: "token_secret" must be the name of a secret; use letters, digits and underscores, not beginning with a digit`},
 		{"- {url: https://a, tokenfile: x}", `hosts.yaml:1:20: unknown key "tokenfile"; did you mean "token_file"?`},
 		{"- {url: https://a, token_file: }", `hosts.yaml:1:20: "token_file" is null; give it a value, or remove it`},
 		{"- {url: https://a, sparrow_repo: 'x; id'}", `hosts.yaml:1:34: "sparrow_repo" contains ";", which would reach a shell; use letters, digits and . _ : / @ = , + - only, after ~/ if need be`},

@@ -27,6 +27,10 @@ func (p *Plan) Digest() string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
+// ErrRunComplete is wrapped by the error for the journal of a run with which
+// there is nothing to go on.
+var ErrRunComplete = errors.New("is of a run that is complete")
+
 // Journal is a Reporter that keeps a run's events in a file, one JSON object
 // a line, synced to disk before Report returns. What it holds is enough to
 // resume the run after its process is gone.
@@ -136,7 +140,7 @@ func (j *Journal) History(p *Plan) (id string, events []Event, err error) {
 		return "", nil, fmt.Errorf("journal %s is of another plan; name another file", j.f.Name())
 	}
 	if events[len(events)-1].Kind == RunCompleted {
-		return "", nil, fmt.Errorf("journal %s is of a run that is complete; name another file", j.f.Name())
+		return "", nil, fmt.Errorf("journal %s %w; name another file", j.f.Name(), ErrRunComplete)
 	}
 	return events[0].Run, events, nil
 }

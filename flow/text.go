@@ -102,3 +102,18 @@ func isDirectional(r rune) bool {
 	return 0x202a <= r && r <= 0x202e || 0x2066 <= r && r <= 0x2069 ||
 		r == 0x200e || r == 0x200f || r == 0x061c || r == 0x2028 || r == 0x2029
 }
+
+// IsProtocol reports whether a line of a job's log is what the host's side of
+// cromt says to this one, and not what the job says to people.
+func IsProtocol(line string) bool {
+	rest, ok := strings.CutPrefix(line, "meta: ")
+	if !ok {
+		return false
+	}
+	key, _, _ := strings.Cut(rest, "=")
+	switch key {
+	case "step", "commit", "result", "in", "out", "cancelled":
+		return true
+	}
+	return false
+}

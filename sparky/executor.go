@@ -21,6 +21,11 @@ type ExecutorConfig struct {
 	// Secrets are the values of the secrets by name. All of them are masked in
 	// every log and error, whichever job they are for.
 	Secrets map[string]string
+	// Clone are the credentials with which hosts clone private repositories.
+	// They are masked as secrets are. A real Sparky shows the data of its jobs
+	// to anyone on its port, so that it is sent one only when its HostConfig
+	// has PublicPort; without, attempts that need one there are refused.
+	Clone []CloneCredential
 	// Own is the run's own repository.
 	Own OwnSource
 	// Storage is the URL of the host that keeps the run's artifacts; "": they
@@ -114,6 +119,11 @@ func (e *Executor) host(url string) (*host, error) {
 		return nil, refuse(err)
 	}
 	secrets := append(slices.Collect(maps.Values(e.cfg.Secrets)), config.Token)
+	for _, c := range e.cfg.Clone {
+		if c.Token != "" {
+			secrets = append(secrets, c.Token, c.Basic())
+		}
+	}
 	h := &host{client: client, config: config, mask: flow.NewMask(secrets)}
 	e.hosts[url] = h
 	return h, nil

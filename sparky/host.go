@@ -14,6 +14,7 @@ type HostConfig struct {
 	InsecureSkipVerify bool
 	Slots              int    // jobs to have on the host at once; 0: what the host announces, else DefaultSlots
 	SparrowRepo        string // plugin repository that a real Sparky is told to use; "" is DefaultSparrowRepo
+	PublicPort         bool   // clone credentials may be sent to a real Sparky there, whose port shows the data of its jobs
 
 	// Dial replaces the network, for an agent inside this process. Nil means TCP.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)

@@ -15,6 +15,14 @@ func (t *attempt) result() flow.Result {
 		Cause: js.Cause, Error: plainLine([]byte(js.Error)), ExitCode: js.ExitCode, Commit: js.Commit,
 		StartedAt: t.running, CompletedAt: time.Now(), Lost: js.Lost,
 	}
+	if !js.StartedAt.IsZero() && !js.CompletedAt.IsZero() {
+		// The news of the start came late. The difference of the host's times is
+		// right even if its clock is not, unless that was set meanwhile.
+		at := res.CompletedAt.Add(-max(0, js.CompletedAt.Sub(js.StartedAt)))
+		if at.Before(res.StartedAt) && !at.Before(t.sent) {
+			res.StartedAt = at
+		}
+	}
 	switch {
 	case js.State == CodeOK && (js.Cause != "" || js.ExitCode != 0 || js.Lost):
 		// Never green on a contradiction.

@@ -12,6 +12,11 @@
 
 my %spec     = config();
 my %tag      = tags();
+
+# The data stays on disk otherwise, where the host's API shows it to anyone:
+# as Sparky wrote it, and as sparrowdo copied it.
+unlink "$*CWD/config.raku", "{$*CWD.parent}/config.raku";
+
 my $work     = "{$*CWD}/cromt-work";
 my $checkout = "$work/src";
 my $step     = 'begin';
@@ -102,16 +107,36 @@ sub broken($message) {
 
 my @git = 'git', '-c', 'core.hooksPath=/dev/null', '-c', 'protocol.ext.allow=never', '-c', 'advice.detachedHead=false';
 
+# The environment of a git fetch: with the credential for exactly that URL,
+# where there is one. Redirects fail then: git would repeat the header wherever
+# they lead. It needs git 2.31.
+sub git-env(%source) {
+    my %env = %*ENV;
+    return %env unless %source<auth>;
+    my $key = 'http.' ~ %source<url>.subst(/^ 'https://' <-[/@]>* '@' /, 'https://');
+    my $n   = (%env<GIT_CONFIG_COUNT> || 0).Int;
+    # The empty header drops those that the machine's settings add.
+    for "$key.extraHeader" => '', "$key.extraHeader" => "Authorization: Basic %source<auth>", "$key.followRedirects" => 'false' -> $setting {
+        %env{"GIT_CONFIG_KEY_$n"}   = $setting.key;
+        %env{"GIT_CONFIG_VALUE_$n"} = $setting.value;
+        %env<GIT_CONFIG_COUNT>      = ~++$n;
+    }
+    %env;
+}
+
 sub clone(%source) {
     begin 'clone';
     my $want = %source<commit> || %source<ref> || 'HEAD';
     need |@git, 'init', '--quiet', '--', $checkout;
-    my @in = |@git, '-C', $checkout;
-    if attempt(|@in, 'fetch', '--quiet', '--depth', '1', '--end-of-options', %source<url>, $want, :quiet) == 0 {
+    my @in  = |@git, '-C', $checkout;
+    my %env = git-env %source;
+    if attempt(|@in, 'fetch', '--quiet', '--depth', '1', '--end-of-options', %source<url>, $want, :%env, :quiet) == 0 {
         need |@in, 'checkout', '--quiet', '--detach', 'FETCH_HEAD';
     }
     else {    # not every server gives out a commit by its name
-        need |@in, 'fetch', '--quiet', '--end-of-options', %source<url>, '+refs/heads/*:refs/remotes/origin/*', '+refs/tags/*:refs/tags/*';
+        my $code = attempt |@in, 'fetch', '--quiet', '--end-of-options', %source<url>, '+refs/heads/*:refs/remotes/origin/*', '+refs/tags/*:refs/tags/*', :%env;
+        note 'a clone token was sent; it may have expired, or not be for this repository, or the repository has moved' if $code && %source<auth>;
+        finish 'infrastructure', $code if $code;
         begin 'checkout';
         need |@in, 'checkout', '--quiet', '--detach', $want;
     }

@@ -28,7 +28,7 @@ import (
 // tags(), and subs whose names a sparrowfile must not trip over.
 const dslModule = `
 unit module Sparrow6::DSL;
-sub config is export { Rakudo::Internals::JSON.from-json('config.json'.IO.slurp) }
+sub config is export { Rakudo::Internals::JSON.from-json(%*ENV<SP6_CONFIG>.IO.slurp) }
 sub tags   is export { Rakudo::Internals::JSON.from-json('tags.json'.IO.slurp) }
 sub bash(|) is export { die 'a plugin' }
 sub directory(|) is export { die 'a plugin' }
@@ -46,6 +46,7 @@ case "${@: -1}" in
   fail) echo oops; exit 7;;
   sleep) echo begin; sleep 60;;
   stdin) cat; echo "stdin at its end";;
+  look) cp -r .git "$LOOK/dot-git"; env >"$LOOK/env"; echo cloned;;
 esac
 `
 
@@ -130,7 +131,8 @@ func (h *realHost) start(t *testing.T, project, id, program string, config []byt
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.write(t, rel+"config.json", string(config), 0o600)
+	h.write(t, rel+"config.raku", string(config), 0o600) // JSON here, so that no Raku has to be written
+	h.write(t, "cache/"+id+"/config.raku", string(config), 0o600)
 	h.write(t, rel+"tags.json", string(tags), 0o600)
 	h.write(t, rel+"sparrowfile", program, 0o600)
 	cmd := exec.CommandContext(t.Context(), "raku", "-I", filepath.Join(h.dir, "lib"), "-MSparrow6::DSL", "sparrowfile")
@@ -202,8 +204,10 @@ func TestSparrowfile(t *testing.T) {
 					t.Errorf("%q is missing", want)
 				}
 			}
-			if _, err := os.Stat(filepath.Join(cwd, "cromt-work")); err == nil {
-				t.Error("the checkout is left behind")
+			for _, name := range []string{"cromt-work", "config.raku", "../config.raku"} {
+				if _, err := os.Stat(filepath.Join(cwd, name)); err == nil {
+					t.Errorf("%s is left behind", name)
+				}
 			}
 			if t.Failed() {
 				t.Logf("report:\n%s", report)
@@ -300,16 +304,25 @@ func TestSparrowfileCancel(t *testing.T) {
 	if report, exit, _ := h.run(t, "before", spec(src, "hello")); exit != 130 || strings.Contains(report, "tom ") {
 		t.Errorf("cancelled before it began: exit code %d\n%s", exit, report)
 	}
-	timer := time.AfterFunc(3*time.Second, func() {
-		if err := c.PutStash(t.Context(), "p", "while", flag); err != nil {
-			t.Error(err)
+	config, err := json.Marshal(spec(src, "sleep"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var report bytes.Buffer
+	var asked time.Time
+	out := writerFunc(func(p []byte) (int, error) {
+		report.Write(p)
+		if asked.IsZero() && bytes.Contains(report.Bytes(), []byte("\nbegin\n")) { // the scenario's
+			asked = time.Now()
+			if err := c.PutStash(t.Context(), "p", "while", flag); err != nil {
+				t.Error(err)
+			}
 		}
+		return len(p), nil
 	})
-	defer timer.Stop()
-	begun := time.Now()
-	report, exit, _ := h.run(t, "while", spec(src, "sleep"))
-	if took := time.Since(begun); exit != 130 || !strings.Contains(report, "result=cancelled step=scenario exit=130") || took > 50*time.Second {
-		t.Errorf("exit code %d after %v\n%s", exit, took, report)
+	exit, _ := h.start(t, "p", "while", sparky.Sparrowfile, config, out)
+	if took := time.Since(asked); exit != 130 || !strings.Contains(report.String(), "result=cancelled step=scenario exit=130") || took > 50*time.Second {
+		t.Errorf("exit code %d after %v\n%s", exit, took, report.String())
 	}
 }
 

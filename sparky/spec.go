@@ -93,8 +93,30 @@ func (t *attempt) spec() (Spec, error) {
 		s.Out = append(s.Out, SpecOutput{File: o.File, Path: o.Path})
 	}
 	var err error
-	s.Source, err = t.source()
+	if s.Source, err = t.source(); err == nil {
+		s.Source.Auth, err = t.auth(s.Source)
+	}
 	return s, err
+}
+
+// auth is what the host shows the server of the source's repository.
+func (t *attempt) auth(src SpecSource) (string, error) {
+	if src.Kind != SpecGit {
+		return "", nil
+	}
+	c, ok := CredentialFor(t.e.cfg.Clone, src.URL)
+	switch {
+	case !ok:
+		return "", nil
+	case t.hello == nil && (t.a.Job.Sparrowdo["docker"] != nil || t.a.Job.Sparrowdo["host"] != nil):
+		return "", fmt.Errorf("job %s: the clone token for %s is not sent to %s, a Sparky: it keeps the data of a job that runs in a container or on another machine; "+
+			"remove docker and host from sparrowdo, or run cromt agent there", t.a.Job.Key, redactURL(src.URL), t.h.name())
+	case t.hello == nil && !t.h.config.PublicPort:
+		return "", fmt.Errorf("job %s: the clone token for %s is not sent to %s, a Sparky, which shows the data of its jobs to anyone on its port; "+
+			"run cromt agent there, or write public_port: ok in its hosts entry if you trust all who can reach that port, or give no clone token if the repository is public",
+			t.a.Job.Key, redactURL(src.URL), t.h.name())
+	}
+	return c.Basic(), nil
 }
 
 func (t *attempt) source() (SpecSource, error) {

@@ -86,6 +86,7 @@ type SpecSource struct {
 	Kind   string `json:"kind"`
 	URL    string `json:"url,omitempty"`
 	Ref    string `json:"ref,omitempty"`
+	Auth   string `json:"auth,omitempty"`   // of SpecGit, a secret: base64 of user:password for the server of URL, which is https
 	Commit string `json:"commit,omitempty"` // of SpecArchive: for information
 	Dir    string `json:"dir,omitempty"`    // of SpecDir; of the others: folder below the checkout's root where the scenarios are
 

@@ -29,12 +29,7 @@ func (c confFlag) open(p *program) (*flow.File, error) {
 		}
 		name = found
 	}
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, usage(fmt.Errorf("flow file: %w", err))
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, flow.MaxFileSize+1)) // Parse says what is too large
+	data, err := readFlowFile(name)
 	if err != nil {
 		return nil, usage(fmt.Errorf("flow file: %w", err))
 	}
@@ -43,6 +38,15 @@ func (c confFlag) open(p *program) (*flow.File, error) {
 		return nil, usage(err)
 	}
 	return file, nil
+}
+
+func readFlowFile(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, flow.MaxFileSize+1)) // Parse says what is too large
 }
 
 func (p *program) searchConf() (string, error) {

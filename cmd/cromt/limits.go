@@ -15,4 +15,16 @@ const (
 	quitTimeout  = 2 * time.Second
 	// maxNoted names in one note.
 	maxNoted = 5
+	// githubTimeout of one request to GitHub, its retries not counted.
+	githubTimeout = 20 * time.Second
+	// actionCancelWait is how long a workflow's step that is cancelled waits for
+	// hosts to confirm: GitHub sends INT, after 7.5 s TERM, after 10 s KILL,
+	// https://docs.github.com/actions/how-tos/manage-workflow-runs/cancel-a-workflow-run,
+	// and by TERM the summary is to be there.
+	actionCancelWait = 4 * time.Second
+	// actionReportWait is how long a step waits at its end for GitHub to take
+	// its check runs and comment: a minute's pause that GitHub asks for, and
+	// some. Of a step that is cancelled only what is quick.
+	actionReportWait          = 90 * time.Second
+	actionCancelledReportWait = 2 * time.Second
 )

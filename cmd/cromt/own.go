@@ -9,19 +9,41 @@ import (
 	"github.com/cromt/cromt/sparky"
 )
 
-// ownRepo is the run's own repository: what path: . means.
+// ownCode is the run's own repository: what path: . means.
+type ownCode interface {
+	// url is where hosts could clone it, "" when there is no such place;
+	// folder is that of the flow file in it.
+	url() string
+	folder() string
+	// settle finds the commit, and how hosts come by its files if a job needs
+	// them; archive is a file that may be made for that.
+	settle(ctx context.Context, needed bool, archive string) (settled, error)
+	// resume is told the commit of the run that is gone on with.
+	resume(commit string)
+}
+
+// settled is what settle found.
+type settled struct {
+	source      sparky.OwnSource
+	commit      string // "" when there is none
+	workingTree bool   // what runs is not the commit, but what lies on disk
+	notes       []string
+}
+
+// ownRepo is the repository around a flow file on the user's machine.
 type ownRepo struct {
-	cmd    *runCmd
-	repo   *gitrepo.Repo // around the flow file; nil when there is none
-	dir    string        // of the flow file
-	commit string        // "" when there is none
-	source sparky.OwnSource
+	local    bool          // run the working tree rather than the commit
+	named    string        // URL by flag; "" is that of origin
+	namedSHA string        // commit by flag; "" is HEAD
+	repo     *gitrepo.Repo // nil when there is none
+	dir      string        // of the flow file
+	commit   string        // "" when there is none
 }
 
 func (o *ownRepo) url() string {
 	switch {
-	case o.cmd.Repo != "":
-		return o.cmd.Repo
+	case o.named != "":
+		return o.named
 	case o.repo != nil:
 		return o.repo.Origin
 	}
@@ -35,23 +57,26 @@ func (o *ownRepo) folder() string {
 	return ""
 }
 
-// settle finds the commit, or packs the working tree to the file archive,
-// and checks that hosts can have it, when a job needs it. It returns notes
-// for people.
-func (o *ownRepo) settle(ctx context.Context, needed bool, archive string) ([]string, error) {
+func (o *ownRepo) resume(commit string) {
+	if o.namedSHA == "" {
+		o.commit = commit // HEAD may have moved on
+	}
+}
+
+func (o *ownRepo) settle(ctx context.Context, needed bool, archive string) (settled, error) {
 	if o.commit == "" && o.repo != nil {
 		o.commit = o.repo.Head
 	}
-	if !needed {
-		return nil, nil
-	}
-	if o.cmd.Local {
+	switch {
+	case !needed:
+		return settled{commit: o.commit}, nil
+	case o.local:
 		return o.pack(ctx, archive)
 	}
 	return o.pin(ctx)
 }
 
-func (o *ownRepo) pack(ctx context.Context, archive string) ([]string, error) {
+func (o *ownRepo) pack(ctx context.Context, archive string) (settled, error) {
 	var a *gitrepo.Archive
 	var err error
 	note := "this repository runs as its working tree is"
@@ -65,50 +90,52 @@ func (o *ownRepo) pack(ctx context.Context, archive string) ([]string, error) {
 		note = "no git repository is around the flow file, so its folder runs as it is"
 	}
 	if err != nil {
-		return nil, err
+		return settled{}, err
 	}
-	o.source = sparky.OwnSource{Commit: o.commit, Archive: a.Path, ArchiveSHA256: a.SHA256}
-	return append([]string{note}, a.Notes...), nil
+	return settled{
+		source: sparky.OwnSource{Commit: o.commit, Archive: a.Path, ArchiveSHA256: a.SHA256},
+		commit: o.commit, workingTree: true, notes: append([]string{note}, a.Notes...),
+	}, nil
 }
 
 // pin makes sure that hosts can fetch the commit.
-func (o *ownRepo) pin(ctx context.Context) ([]string, error) {
+func (o *ownRepo) pin(ctx context.Context) (settled, error) {
 	url := o.url()
 	if url == "" {
 		if o.repo == nil {
-			return nil, errors.New("a job is from this repository (path: .), but no git repository is around the flow file; use --local, or --repo and --sha")
+			return settled{}, errors.New("a job is from this repository (path: .), but no git repository is around the flow file; use --local, or --repo and --sha")
 		}
-		return nil, errors.New("a job is from this repository (path: .), but it has no remote origin that hosts could clone; use --local, or --repo and --sha")
+		return settled{}, errors.New("a job is from this repository (path: .), but it has no remote origin that hosts could clone; use --local, or --repo and --sha")
 	}
 	if err := o.name(ctx); err != nil {
-		return nil, err
+		return settled{}, err
 	}
-	o.source = sparky.OwnSource{URL: url, Commit: o.commit}
-	if o.cmd.SHA != "" {
-		return nil, nil // whoever names a commit knows where it is
+	s := settled{source: sparky.OwnSource{URL: url, Commit: o.commit}, commit: o.commit}
+	if o.namedSHA != "" {
+		return s, nil // whoever names a commit knows where it is
 	}
 	there, err := o.onRemote(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("look for commit %.12s at %s: %w", o.commit, url, err)
+		return s, fmt.Errorf("look for commit %.12s at %s: %w", o.commit, url, err)
 	}
 	if !there {
-		return nil, fmt.Errorf("commit %.12s, which is checked out, is not at %s; push it first, or use --local to run the working tree", o.commit, url)
+		return s, fmt.Errorf("commit %.12s, which is checked out, is not at %s; push it first, or use --local to run the working tree", o.commit, url)
 	}
 	if o.repo.Dirty(ctx) {
-		return []string{fmt.Sprintf("the working tree has changes that are not in commit %.12s; hosts do not see them", o.commit)}, nil
+		s.notes = []string{fmt.Sprintf("the working tree has changes that are not in commit %.12s; hosts do not see them", o.commit)}
 	}
-	return nil, nil
+	return s, nil
 }
 
 // name sets the commit to the full hash of --sha, if that is given.
 func (o *ownRepo) name(ctx context.Context) (err error) {
 	switch {
-	case gitrepo.IsHash(o.cmd.SHA):
-		o.commit = o.cmd.SHA
-	case o.cmd.SHA != "" && o.repo != nil:
-		o.commit, err = o.repo.Commit(ctx, o.cmd.SHA)
-	case o.cmd.SHA != "":
-		err = fmt.Errorf("--sha %s: give all 40 digits of it", o.cmd.SHA)
+	case gitrepo.IsHash(o.namedSHA):
+		o.commit = o.namedSHA
+	case o.namedSHA != "" && o.repo != nil:
+		o.commit, err = o.repo.Commit(ctx, o.namedSHA)
+	case o.namedSHA != "":
+		err = fmt.Errorf("--sha %s: give all 40 digits of it", o.namedSHA)
 	case o.repo == nil:
 		err = errors.New("--repo needs --sha where no git repository is around the flow file")
 	case o.commit == "":
@@ -118,8 +145,8 @@ func (o *ownRepo) name(ctx context.Context) (err error) {
 }
 
 func (o *ownRepo) onRemote(ctx context.Context) (bool, error) {
-	if o.cmd.Repo == "" {
+	if o.named == "" {
 		return o.repo.OnOrigin(ctx, o.commit)
 	}
-	return gitrepo.IsTip(ctx, o.cmd.Repo, o.commit)
+	return gitrepo.IsTip(ctx, o.named, o.commit)
 }

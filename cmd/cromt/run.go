@@ -5,10 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
+	"github.com/cromt/cromt/cmd/cromt/console"
+	"github.com/cromt/cromt/cmd/cromt/gitrepo"
+	"github.com/cromt/cromt/cmd/cromt/hosts"
 	"github.com/cromt/cromt/flow"
 )
 
@@ -67,15 +73,21 @@ Exit codes:
 func (c *runCmd) Run(ctx context.Context, p *program) error {
 	timeout, err := parseTimeout(c.Timeout)
 	if err != nil {
+		return usage(fmt.Errorf("--timeout %w", err))
+	}
+	defer outlivePipe()()
+	settings, err := c.settings(ctx, p)
+	if err != nil {
 		return usage(err)
 	}
-	s := &session{program: p, cmd: c}
-	defer outlivePipe()()
+	s := &session{program: p, settings: *settings}
 	defer s.close()
 	if err := s.prepare(ctx); err != nil {
 		return usage(err)
 	}
-	s.show()
+	display := console.Options{Out: p.stdout, Err: p.stderr, JSON: c.LogFormat == "json", Verbose: c.Verbose}
+	display.Detect(p.getenv)
+	s.show(display)
 	if err := s.connect(ctx); err != nil {
 		return usage(err)
 	}
@@ -93,7 +105,7 @@ func (c *runCmd) Run(ctx context.Context, p *program) error {
 	if interrupted && run.Conclusion != flow.Success {
 		code = exitInterrupted
 	}
-	if tellErr := s.tell(run); err == nil {
+	if tellErr := s.tell(run, display); err == nil {
 		err = tellErr
 	}
 	if err != nil && code == exitOK {
@@ -103,6 +115,88 @@ func (c *runCmd) Run(ctx context.Context, p *program) error {
 		return nil
 	}
 	return &exitError{code, err}
+}
+
+// settings reads what the flags name: the flow file, the hosts file, secrets.
+func (c *runCmd) settings(ctx context.Context, p *program) (*settings, error) {
+	file, err := c.open(p)
+	if err != nil {
+		return nil, err
+	}
+	book, err := c.book(p)
+	if err != nil {
+		return nil, err
+	}
+	files, err := parsePairs("--secret-file", "NAME=FILE", c.SecretFile)
+	if err != nil {
+		return nil, err
+	}
+	book.Secrets(func(name string) string {
+		value, _ := p.secret(name, files) // a file that cannot be read is a token that has no value
+		return value
+	})
+	vars, err := parsePairs("--var", "K=V", c.Var)
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Dir(file.Name)
+	repo, err := gitrepo.Find(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	own := &ownRepo{local: c.Local, named: c.Repo, namedSHA: c.SHA, repo: repo, dir: dir}
+	plan, err := flow.NewPlan(file, flow.PlanOptions{
+		Roots: c.Projects, Repo: own.url(), Folder: own.folder(), Vars: vars, HostName: book.Name,
+	})
+	if err != nil {
+		return nil, err
+	}
+	secrets, err := readSecrets(plan,
+		func(name string) (string, error) { return p.secret(name, files) },
+		func(name string) string {
+			return fmt.Sprintf("set CROMT_SECRET_%s or give --secret-file %s=FILE", name, name)
+		})
+	if err != nil {
+		return nil, err
+	}
+	return &settings{
+		plan: plan, book: book, secrets: secrets, own: own,
+		local: c.Local, failFast: c.FailFast, verbose: c.Verbose,
+		report: c.Report, junit: c.JUnit, journal: c.Journal, closeWait: closeTimeout,
+	}, nil
+}
+
+func (c *runCmd) book(p *program) (*hosts.Book, error) {
+	file, asked := c.Hosts, true
+	if file == "" {
+		file = p.getenv("CROMT_HOSTS")
+	}
+	if home := p.home(); file == "" && home != "" {
+		file, asked = filepath.Join(home, ".config", "cromt", "hosts.yaml"), false
+	}
+	book, err := hosts.Load(file, asked, p.home())
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range c.HostToken {
+		if err := book.SetToken(t); err != nil {
+			return nil, err
+		}
+	}
+	return book, nil
+}
+
+// tell writes the report where it is wanted.
+func (s *session) tell(run *flow.Run, o console.Options) error {
+	var err error
+	if !o.JSON { // the notes of the start were shown then
+		err = console.WriteReport(s.stdout, run, o.Color)
+		if errors.Is(err, syscall.EPIPE) { // a reader that has seen enough is no failure
+			err = nil
+		}
+	}
+	run.Notes = append(slices.Clone(s.notes), run.Notes...)
+	return errors.Join(err, s.writeFiles(run))
 }
 
 // parseTimeout reads a Go duration or a number of seconds; "" is 0.
@@ -115,7 +209,7 @@ func parseTimeout(s string) (time.Duration, error) {
 		d, err = time.Duration(n)*time.Second, nil
 	}
 	if err != nil || d <= 0 {
-		return 0, fmt.Errorf("--timeout %s: write a time like 90s or 1h30m", s)
+		return 0, fmt.Errorf("%s: write a time like 90s or 1h30m", s)
 	}
 	return d, nil
 }
@@ -153,13 +247,9 @@ func parsePairs(flag, form string, args []string) (map[string]string, error) {
 	return m, nil
 }
 
-// readSecrets finds the values of the secrets that the plan's jobs need: in
-// files, then in the environment. Every missing one is named with its place.
-func (p *program) readSecrets(plan *flow.Plan, args []string) (map[string]string, error) {
-	files, err := parsePairs("--secret-file", "NAME=FILE", args)
-	if err != nil {
-		return nil, err
-	}
+// readSecrets finds the values of the secrets that the plan's jobs need.
+// Every missing one is named with its place; hint says how to give it.
+func readSecrets(plan *flow.Plan, lookup func(name string) (string, error), hint func(name string) string) (map[string]string, error) {
 	values := map[string]string{}
 	missing := map[string]bool{}
 	var list flow.ErrorList
@@ -168,7 +258,7 @@ func (p *program) readSecrets(plan *flow.Plan, args []string) (map[string]string
 			if values[name] != "" || missing[name] {
 				continue
 			}
-			value, err := p.secret(name, files)
+			value, err := lookup(name)
 			if err != nil {
 				return nil, err
 			}
@@ -177,7 +267,7 @@ func (p *program) readSecrets(plan *flow.Plan, args []string) (map[string]string
 				list = append(list, &flow.Error{
 					File: plan.File.Name, Pos: secretPos(j, name),
 					Msg:  fmt.Sprintf("secret %q of %s has no value", name, j.Key),
-					Hint: fmt.Sprintf("set CROMT_SECRET_%s or give --secret-file %s=FILE", name, name),
+					Hint: hint(name),
 				})
 			}
 			values[name] = value

@@ -11,36 +11,52 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"syscall"
+	"time"
 
 	"github.com/cromt/cromt/cmd/cromt/console"
-	"github.com/cromt/cromt/cmd/cromt/gitrepo"
 	"github.com/cromt/cromt/cmd/cromt/hosts"
 	"github.com/cromt/cromt/flow"
 	"github.com/cromt/cromt/sparky"
 	"github.com/cromt/cromt/sparky/agent"
 )
 
-// session is one cromt run: what is made ready before anything is dispatched,
-// and given back at the end.
+// settings are what a run is to do: the flags of cromt run, or the inputs of
+// a workflow's step.
+type settings struct {
+	plan     *flow.Plan
+	book     *hosts.Book
+	secrets  map[string]string // by name
+	clone    []sparky.CloneCredential
+	own      ownCode
+	local    bool // every host is served by this process
+	failFast bool
+	verbose  bool
+	report   string // files to write, "" is none
+	junit    string
+	journal  string
+	// cancelWait is how long a cancelled job's host is waited for; 0 is
+	// sparky's default. closeWait is that for the agents inside this process.
+	cancelWait, closeWait time.Duration
+}
+
+// session is one run: what is made ready before anything is dispatched, and
+// given back at the end.
 type session struct {
 	*program
-	cmd     *runCmd
-	plan    *flow.Plan
-	book    *hosts.Book
-	secrets map[string]string
-	own     ownRepo
-	notes   []string // for the report
-	temp    string   // folder; "" until it is needed
-	report  *outFile
-	junit   *outFile
-	journal *flow.Journal
-	options flow.RunOptions
-	console *console.Console
-	display console.Options
-	local   *agent.Local // serves every host, or those of served
-	ended   bool         // local is closed
-	served  []string     // the names of localhost that local serves
+	settings
+	notes       []string // for the report
+	temp        string   // folder; "" until it is needed
+	reportFile  *outFile
+	junitFile   *outFile
+	journalFile *flow.Journal
+	options     flow.RunOptions
+	source      sparky.OwnSource
+	console     *console.Console
+	reporters   []flow.Reporter                          // beside the console
+	output      func(j *flow.Job, attempt int) io.Writer // beside the console's; nil: none
+	agents      *agent.Local                             // serves every host, or those of served
+	ended       bool                                     // agents is closed
+	served      []string                                 // the names of localhost that agents serves
 }
 
 // agentsRunHere is false where the agent cannot run.
@@ -48,35 +64,10 @@ const agentsRunHere = runtime.GOOS != "windows"
 
 var errNoAgents = errors.New("the agent does not run on Windows, so neither do --local and the localhost fallback; use Sparky hosts on other machines")
 
-// prepare finds everything that can be wrong before a job is dispatched.
+// prepare finds what can still be wrong before a job is dispatched.
 func (s *session) prepare(ctx context.Context) error {
-	if s.cmd.Local && !agentsRunHere {
+	if s.local && !agentsRunHere {
 		return errNoAgents
-	}
-	file, err := s.cmd.open(s.program)
-	if err != nil {
-		return err
-	}
-	if err := s.openBook(); err != nil {
-		return err
-	}
-	vars, err := parsePairs("--var", "K=V", s.cmd.Var)
-	if err != nil {
-		return err
-	}
-	repo, err := gitrepo.Find(ctx, filepath.Dir(file.Name))
-	if err != nil {
-		return err
-	}
-	s.own = ownRepo{cmd: s.cmd, repo: repo, dir: filepath.Dir(file.Name)}
-	s.plan, err = flow.NewPlan(file, flow.PlanOptions{
-		Roots: s.cmd.Projects, Repo: s.own.url(), Folder: s.own.folder(), Vars: vars, HostName: s.book.Name,
-	})
-	if err != nil {
-		return err
-	}
-	if s.secrets, err = s.readSecrets(s.plan, s.cmd.SecretFile); err != nil {
-		return err
 	}
 	if err := s.checkHosts(); err != nil {
 		return err
@@ -88,27 +79,6 @@ func (s *session) prepare(ctx context.Context) error {
 		return err
 	}
 	return s.openFiles()
-}
-
-func (s *session) openBook() error {
-	file, asked := s.cmd.Hosts, true
-	if file == "" {
-		file = s.getenv("CROMT_HOSTS")
-	}
-	if home := s.home(); file == "" && home != "" {
-		file, asked = filepath.Join(home, ".config", "cromt", "hosts.yaml"), false
-	}
-	book, err := hosts.Load(file, asked, s.home())
-	if err != nil {
-		return err
-	}
-	for _, t := range s.cmd.HostToken {
-		if err := book.SetToken(t); err != nil {
-			return err
-		}
-	}
-	s.book = book
-	return nil
 }
 
 // urls are the hosts that the run talks to, each once.
@@ -133,7 +103,7 @@ func (s *session) storage() string { return strings.TrimRight(s.plan.File.Storag
 // checkHosts reads the tokens and certificates of all hosts, so that one
 // that is missing is found now.
 func (s *session) checkHosts() error {
-	if s.cmd.Local {
+	if s.local {
 		return nil
 	}
 	var list flow.ErrorList
@@ -155,25 +125,23 @@ func (s *session) checkHosts() error {
 // openJournal opens the journal, and takes from it the run to go on with.
 func (s *session) openJournal() error {
 	s.options = flow.RunOptions{ID: flow.NewRunID(), Plan: s.plan}
-	if s.cmd.Journal == "" {
+	if s.journal == "" {
 		return nil
 	}
-	j, err := flow.OpenJournal(s.cmd.Journal)
+	j, err := flow.OpenJournal(s.journal)
 	if err != nil {
 		return err
 	}
-	s.journal = j
+	s.journalFile = j
 	id, history, err := j.History(s.plan)
 	if err != nil || len(history) == 0 {
 		return err
 	}
-	if s.cmd.Local {
-		return fmt.Errorf("journal %s: a run with --local cannot be resumed: its hosts ended with it; name another file", s.cmd.Journal)
+	if s.local {
+		return fmt.Errorf("journal %s: a run with --local cannot be resumed: its hosts ended with it; name another file", s.journal)
 	}
 	s.options.ID, s.options.History = id, history
-	if s.cmd.SHA == "" {
-		s.own.commit = history[0].Commit // HEAD may have moved on
-	}
+	s.own.resume(history[0].Commit)
 	return nil
 }
 
@@ -190,28 +158,29 @@ func (s *session) findOwn(ctx context.Context) error {
 	if len(folders) > 0 {
 		s.notes = append(s.notes, "folders of hosts run as they are there, not at a pinned commit: "+shorten(folders, maxNoted))
 	}
-	if s.cmd.Local && needed {
+	if needed {
 		if err := s.makeTemp(); err != nil {
 			return err
 		}
 	}
-	notes, err := s.own.settle(ctx, needed, filepath.Join(s.temp, "own.tar.gz"))
+	own, err := s.own.settle(ctx, needed, filepath.Join(s.temp, "own.tar.gz"))
 	if err != nil {
 		return err
 	}
-	s.notes = append(notes, s.notes...)
-	s.options.Repo, s.options.SHA, s.options.WorkingTree = s.own.url(), s.own.commit, s.own.source.Archive != ""
+	s.source = own.source
+	s.notes = append(own.notes, s.notes...)
+	s.options.Repo, s.options.SHA, s.options.WorkingTree = s.own.url(), own.commit, own.workingTree
 	return nil
 }
 
 func (s *session) openFiles() (err error) {
-	if s.cmd.Report != "" {
-		if s.report, err = createFile(s.cmd.Report); err != nil {
+	if s.report != "" {
+		if s.reportFile, err = createFile(s.report); err != nil {
 			return err
 		}
 	}
-	if s.cmd.JUnit != "" {
-		s.junit, err = createFile(s.cmd.JUnit)
+	if s.junit != "" {
+		s.junitFile, err = createFile(s.junit)
 	}
 	return err
 }
@@ -224,10 +193,8 @@ func (s *session) makeTemp() (err error) {
 }
 
 // show begins the console; from here on messages go through it.
-func (s *session) show() {
-	s.display = console.Options{Out: s.stdout, Err: s.stderr, JSON: s.cmd.LogFormat == "json", Verbose: s.cmd.Verbose}
-	s.display.Detect(s.getenv)
-	s.console = console.New(s.plan, s.display)
+func (s *session) show(o console.Options) {
+	s.console = console.New(s.plan, o)
 	for _, n := range s.notes {
 		s.console.Messagef("%s", n)
 	}
@@ -235,7 +202,7 @@ func (s *session) show() {
 
 // connect starts the agents inside this process, where some are needed.
 func (s *session) connect(ctx context.Context) error {
-	if !s.cmd.Local {
+	if !s.local {
 		if s.served = s.unserved(ctx); len(s.served) == 0 {
 			return nil
 		}
@@ -247,7 +214,7 @@ func (s *session) connect(ctx context.Context) error {
 	if err := s.makeTemp(); err != nil {
 		return err
 	}
-	s.local = agent.NewLocal(filepath.Join(s.temp, "hosts"), agent.Config{Tom: "auto", Version: buildVersion(), Logger: s.logger()})
+	s.agents = agent.NewLocal(filepath.Join(s.temp, "hosts"), agent.Config{Tom: "auto", Version: buildVersion(), Logger: s.logger()})
 	return nil
 }
 
@@ -265,8 +232,8 @@ func (s *session) unserved(ctx context.Context) []string {
 // host says how a host is reached: by its agent inside this process, when it
 // has one.
 func (s *session) host(u string) (sparky.HostConfig, error) {
-	if s.cmd.Local || slices.Contains(s.served, u) {
-		c, err := s.local.Host(u)
+	if s.local || slices.Contains(s.served, u) {
+		c, err := s.agents.Host(u)
 		if c.Name = s.book.Name(u); c.Name == "" {
 			c.Name = u
 		}
@@ -276,27 +243,20 @@ func (s *session) host(u string) (sparky.HostConfig, error) {
 }
 
 func (s *session) logger() *slog.Logger {
-	if !s.cmd.Verbose {
+	if !s.verbose {
 		return slog.New(slog.DiscardHandler)
 	}
 	return slog.New(slog.NewTextHandler(s.console, nil))
 }
 
-// tell writes the report where it is wanted.
-func (s *session) tell(run *flow.Run) error {
+// writeFiles writes the report where files of it are wanted.
+func (s *session) writeFiles(run *flow.Run) error {
 	var errs []error
-	if !s.display.JSON { // the notes of the start were shown then
-		err := console.WriteReport(s.stdout, run, s.display.Color)
-		if !errors.Is(err, syscall.EPIPE) { // a reader that has seen enough is no failure
-			errs = append(errs, err)
-		}
+	if s.reportFile != nil {
+		errs = append(errs, s.reportFile.commit(func(w io.Writer) error { return writeJSON(w, run) }))
 	}
-	run.Notes = append(slices.Clone(s.notes), run.Notes...)
-	if s.report != nil {
-		errs = append(errs, s.report.commit(func(w io.Writer) error { return writeJSON(w, run) }))
-	}
-	if s.junit != nil {
-		errs = append(errs, s.junit.commit(func(w io.Writer) error { return flow.WriteJUnit(w, run) }))
+	if s.junitFile != nil {
+		errs = append(errs, s.junitFile.commit(func(w io.Writer) error { return flow.WriteJUnit(w, run) }))
 	}
 	return errors.Join(errs...)
 }
@@ -306,13 +266,13 @@ func (s *session) close() {
 	if s.console != nil {
 		s.console.Close()
 	}
-	if s.local != nil {
-		s.closeLocal(closeTimeout)
+	if s.agents != nil {
+		s.closeAgents(s.closeWait)
 	}
-	s.report.discard()
-	s.junit.discard()
-	if s.journal != nil {
-		_ = s.journal.Close()
+	s.reportFile.discard()
+	s.junitFile.discard()
+	if s.journalFile != nil {
+		_ = s.journalFile.Close()
 	}
 	if s.temp != "" {
 		_ = os.RemoveAll(s.temp)

@@ -53,42 +53,72 @@ func (s *session) run(ctx context.Context) (run *flow.Run, interrupted bool, err
 
 // engine joins the engine with this run's hosts and console.
 func (s *session) engine() *flow.Engine {
-	own := s.own.source
 	e := &flow.Engine{
 		Executor: sparky.NewExecutor(sparky.ExecutorConfig{
-			Host: s.host, Secrets: s.secrets, Own: own, Storage: s.storage(), RunID: s.options.ID, Logger: s.logger(),
+			Host: s.host, Secrets: s.secrets, Own: s.source, Clone: s.clone, Storage: s.storage(), RunID: s.options.ID,
+			CancelWait: s.cancelWait, Logger: s.logger(),
 		}),
-		Reporters: []flow.Reporter{s.console},
+		Reporters: append([]flow.Reporter{s.console}, s.reporters...),
 		Resolve: func(ctx context.Context, src flow.Source) (string, error) {
-			return gitrepo.Resolve(ctx, src.URL, src.Ref)
+			var auth gitrepo.Auth
+			if c, ok := sparky.CredentialFor(s.clone, src.URL); ok {
+				auth = gitrepo.Auth{Username: c.Username, Token: c.Token}
+			}
+			return gitrepo.ResolveWith(ctx, src.URL, src.Ref, auth)
 		},
-		Output:   s.console.Output,
-		FailFast: s.cmd.FailFast,
+		Output:   s.log,
+		FailFast: s.failFast,
 	}
-	if s.journal != nil {
-		e.Journal = s.journal
+	if s.journalFile != nil {
+		e.Journal = s.journalFile
 	}
 	return e
+}
+
+// log is where an attempt's log goes.
+func (s *session) log(j *flow.Job, attempt int) io.Writer {
+	shown := s.console.Output(j, attempt)
+	if s.output == nil {
+		return shown
+	}
+	w := s.output(j, attempt)
+	if w == nil {
+		return shown
+	}
+	return &teeLog{shown: shown, w: io.MultiWriter(shown, w)}
+}
+
+// teeLog is a log that goes to two places, of which the console's wants to
+// know its end.
+type teeLog struct{ shown, w io.Writer }
+
+func (t *teeLog) Write(p []byte) (int, error) { return t.w.Write(p) }
+
+func (t *teeLog) Close() error {
+	if c, ok := t.shown.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
 }
 
 // quit is for the second signal: the agents inside this process must not
 // leave their jobs behind.
 func (s *session) quit() {
-	if s.local != nil {
-		s.closeLocal(quitTimeout)
+	if s.agents != nil {
+		s.closeAgents(quitTimeout)
 	}
 }
 
-// closeLocal ends the agents inside this process, killing what still runs
+// closeAgents ends the agents inside this process, killing what still runs
 // after the time is over.
-func (s *session) closeLocal(limit time.Duration) {
+func (s *session) closeAgents(limit time.Duration) {
 	if s.ended {
 		return
 	}
 	s.ended = true
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	if err := s.local.Close(ctx); err != nil {
+	if err := s.agents.Close(ctx); err != nil {
 		s.console.Messagef("embedded agent: %v", err)
 	}
 }

@@ -184,11 +184,12 @@ func (a *Agent) requeue(ctx context.Context, rec *record) error {
 	if err != nil {
 		return fmt.Errorf("job %s: its data: %w", rec.ID, err)
 	}
+	if string(data) == withheld {
+		return a.unstartable(rec, "agent restarted while the job was queued, and does not keep the credential with which it clones")
+	}
 	spec, err := decodeSpec(data)
 	if err != nil { // it was checked when it came: another version wrote it
-		rec.result = result{State: sparky.CodeFailed, Cause: causeInfrastructure, Error: "job data: " + err.Error()}
-		rec.Ended, rec.Log = time.Now(), []byte{}
-		return a.store.write(finished(*rec, true))
+		return a.unstartable(rec, "job data: "+err.Error())
 	}
 	j := newJob(*rec, spec, a.logPath(rec.ID))
 	j.waited = true
@@ -199,6 +200,13 @@ func (a *Agent) requeue(ctx context.Context, rec *record) error {
 	a.mu.Unlock()
 	a.watchLease(j)
 	return nil
+}
+
+// unstartable records that a queued job will never start.
+func (a *Agent) unstartable(rec *record, why string) error {
+	rec.result = result{State: sparky.CodeFailed, Cause: causeInfrastructure, Error: why}
+	rec.Ended, rec.Log = time.Now(), []byte{}
+	return a.store.write(finished(*rec, true))
 }
 
 // Close takes no new jobs, kills those that run, records them as lost and

@@ -150,6 +150,9 @@ func (e *execution) git(ctx context.Context, dir string, args ...string) error {
 	cmd := exec.Command("git", full...) //nolint:noctx // tomtit.Exec ends the whole tree, not git alone
 	cmd.Dir = dir
 	cmd.Env = slices.Concat(e.a.env.git, []string{marker + e.j.id, "TMPDIR=" + e.dir})
+	if args[0] == "fetch" { // no other command, and none that a job could have a say in
+		cmd.Env = append(cmd.Env, sparky.GitAuth(e.spec.Source.URL, e.spec.Source.Auth)...)
+	}
 	out := &lastLines{}
 	if args[0] != "rev-parse" {
 		cmd.Stdout, cmd.Stderr = e.out, teeLast{e.out, out}
@@ -169,7 +172,27 @@ func (e *execution) git(ctx context.Context, dir string, args ...string) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		err = fmt.Errorf("no end within %s", gitTimeout)
 	}
-	return &stepError{"clone", causeInfrastructure, code, fmt.Errorf("git %s: %w", args[0], out.explain(err))}
+	err = out.explain(err)
+	if hint := authHint(err.Error(), e.spec.Source.Auth != ""); args[0] == "fetch" && hint != "" {
+		err = fmt.Errorf("%w; %s", err, hint)
+		e.sayf("%s\n", hint)
+	}
+	return &stepError{"clone", causeInfrastructure, code, fmt.Errorf("git %s: %w", args[0], err)}
+}
+
+// authHint says what to do about a server that did not give the repository.
+func authHint(said string, auth bool) string {
+	denied := strings.Contains(said, "Authentication failed") || strings.Contains(said, "error: 403") || strings.Contains(said, "could not read Username")
+	moved := strings.Contains(said, "error: 30") || strings.Contains(said, "unable to update url base from redirection")
+	switch {
+	case auth && moved:
+		return "the repository has moved, and a clone token does not follow: write the URL that it redirects to"
+	case auth && (denied || strings.Contains(said, "not found")): // GitHub denies what a token is not for
+		return "the server does not take the clone token: it may have expired, or not be for this repository"
+	case denied:
+		return "the repository is private: give a clone token, or the host its own access to it"
+	}
+	return ""
 }
 
 // lastLines keeps the end of what a program says.

@@ -11,7 +11,9 @@
 // when the agent died is reported as lost, never as passed and never run again.
 // A job-id is remembered for ever, so that posting it again attaches to the
 // job instead of running it twice. The data of a job, which holds its secrets,
-// is stored only while the job waits in its queue.
+// is stored only while the job waits in its queue. A job with a clone
+// credential is kept in memory alone: when the agent restarts while it waits,
+// it ends as not started, and its orchestrator sends it again.
 //
 // # Order
 //
@@ -25,7 +27,9 @@
 // requests that a web page of another origin could send. With a token, and
 // unlike a real Sparky, every route but /healthz requires it, those that only
 // show data (status, report, stash, files) too: cromt's own clients always
-// send it. A job's environment holds nothing of the agent's own.
+// send it. A job's environment holds nothing of the agent's own. A clone
+// credential is in the environment of git fetch alone, where only processes of
+// the agent's user can see it: jobs that run meanwhile are such processes.
 //
 // # Processes
 //

@@ -68,6 +68,10 @@ func (e baseEnv) jobEnv(j *job, spec *sparky.Spec, tmp string) (env, secrets []s
 			secrets = append(secrets, string(b))
 		}
 	}
+	if auth := spec.Source.Auth; auth != "" {
+		word, _ := password(auth) // it was checked when it came
+		secrets = append(secrets, auth, word)
+	}
 	// Of two values the last one counts.
 	return append(env, "SPARKY_PROJECT="+j.project, "SPARKY_JOB_ID="+j.id, marker+j.id), secrets, nil
 }

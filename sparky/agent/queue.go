@@ -14,9 +14,14 @@ import (
 type queueRequest struct {
 	project, id string
 	config      []byte       // JSON of jobConfig
-	payload     []byte       // JSON of spec
+	payload     []byte       // JSON of spec, or withheld
 	spec        *sparky.Spec // nil: not a cromt job
 }
+
+// withheld is stored in place of the data of a job with a clone credential,
+// which is never on disk: such credentials soon expire, so that a job that
+// waited through a restart of the agent is better sent again, with a new one.
+const withheld = `"withheld"`
 
 // jobConfig is what is kept of a request's config for people and for GET
 // /trigger.
@@ -95,8 +100,11 @@ func decodeQueue(data []byte) (*queueRequest, error) {
 	if req.spec, err = decodeSpec(req.payload); err != nil {
 		return nil, fmt.Errorf("sparrowdo-config: %w", err)
 	}
-	if req.payload == nil {
+	switch {
+	case req.payload == nil:
 		req.payload = []byte("null")
+	case req.spec != nil && req.spec.Source.Auth != "":
+		req.payload = []byte(withheld)
 	}
 	return req, checkPlace(cfg.Sparrowdo, req.spec)
 }

@@ -272,6 +272,7 @@ func FuzzQueue(f *testing.F) {
 	f.Add([]byte(queueBody("p1", "raw.1", inDir("/x", "a"))))
 	f.Add([]byte(`{"config":{"project":5,"job-id":"l.1","tags":{"n":3}},"trigger":{},"sparrowdo-config":{"cromt":1}}`))
 	f.Add([]byte(`{"config":{"project":"p","job-id":"l"},"trigger":{},"sparrowdo-config":{"cromt":1,"source":{"kind":"git","url":"x"}}}`))
+	f.Add([]byte(`{"config":{"project":"p","job-id":"l"},"trigger":{},"sparrowdo-config":{"cromt":1,"source":{"kind":"git","url":"https://h/r","auth":"eDp5"}}}`))
 	f.Add([]byte(`{"config":null,"trigger":[]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		project, id, _, err := agent.DecodeQueue(data)

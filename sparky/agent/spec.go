@@ -120,6 +120,9 @@ func checkFiles(s *sparky.Spec) error {
 }
 
 func checkSource(s *sparky.SpecSource) error {
+	if s.Auth != "" && s.Kind != sparky.SpecGit {
+		return errors.New("auth: is for git alone")
+	}
 	switch s.Kind {
 	case sparky.SpecGit:
 		if err := checkGit(s); err != nil {
@@ -156,7 +159,23 @@ func checkGit(s *sparky.SpecSource) error {
 	if s.Commit != "" && !isCommit(s.Commit) {
 		return fmt.Errorf("commit %q: must have 40 or 64 hexadecimal digits", cut(s.Commit, 70))
 	}
+	if s.Auth == "" {
+		return nil
+	}
+	if _, ok := password(s.Auth); !ok {
+		return errors.New("auth: must be base64 of user:password")
+	}
+	if sparky.GitAuth(s.URL, s.Auth) == nil {
+		return errors.New("auth: is sent to an https URL without a password only")
+	}
 	return nil
+}
+
+// password returns what is secret in a SpecSource.Auth.
+func password(auth string) (string, bool) {
+	b, err := base64.StdEncoding.DecodeString(auth)
+	_, word, ok := strings.Cut(string(b), ":")
+	return word, ok && err == nil && !hasControl(auth) // the decoder leaves out line feeds
 }
 
 // namesHelper reports whether git would take url for helper::address, which

@@ -22,6 +22,8 @@ type Options struct {
 	// Verbose shows what jobs print in the live view too, which without it
 	// shows only their state. The other forms always show it.
 	Verbose bool
+	// View, when not nil, shows the run instead of the forms above.
+	View View
 	// Size of the terminal, asked before each picture of the live view.
 	Size func() (columns, rows int)
 }
@@ -30,7 +32,7 @@ type Options struct {
 type Console struct {
 	o    Options
 	mu   sync.Mutex // of view and logs
-	view view
+	view View
 	logs map[*flow.Job]*jobLog
 }
 
@@ -41,12 +43,14 @@ type jobLog struct {
 	held    []string
 }
 
-// view is one way to show a run. Console calls it under its lock.
-type view interface {
-	event(ev *flow.Event)
-	output(j *flow.Job, attempt int, lines []string)
-	message(line string)
-	close()
+// View is one way to show a run. Console calls it under its lock. The lines of
+// an attempt come after its JobStarted, if it has one, and before its
+// AttemptCompleted.
+type View interface {
+	Event(ev *flow.Event)
+	Output(j *flow.Job, attempt int, lines []string)
+	Message(line string)
+	Close()
 }
 
 // New returns a Console for a run of the plan. Close ends it.
@@ -54,6 +58,8 @@ func New(plan *flow.Plan, o Options) *Console {
 	c := &Console{o: o, logs: map[*flow.Job]*jobLog{}}
 	st := style{o.Color}
 	switch {
+	case o.View != nil:
+		c.view = o.View
 	case o.JSON:
 		c.view = newJSONView(o.Out, o.Err)
 	case o.Live:
@@ -73,20 +79,20 @@ func (c *Console) Report(_ context.Context, events []flow.Event) error {
 		ev := &events[i]
 		switch ev.Kind {
 		case flow.JobStarted:
-			c.view.event(ev)
+			c.view.Event(ev)
 			c.release(ev.Job, ev.Attempt)
 			continue
 		case flow.AttemptCompleted: // it may have ended before it was seen to run
 			c.release(ev.Job, ev.Attempt)
 		}
-		c.view.event(ev)
+		c.view.Event(ev)
 	}
 	return nil
 }
 
 // Output returns where an attempt's log goes; the engine closes it.
 func (c *Console) Output(j *flow.Job, attempt int) io.Writer {
-	if c.o.Live && !c.o.Verbose {
+	if c.o.Live && !c.o.Verbose && c.o.View == nil {
 		return io.Discard
 	}
 	return &lineWriter{emit: func(lines []string) {
@@ -100,7 +106,7 @@ func (c *Console) Output(j *flow.Job, attempt int) io.Writer {
 			c.release(j, attempt)
 			return
 		}
-		c.view.output(j, attempt, lines)
+		c.view.Output(j, attempt, lines)
 	}}
 }
 
@@ -120,7 +126,7 @@ func (c *Console) release(j *flow.Job, attempt int) {
 		l.started = attempt
 	}
 	if len(l.held) > 0 {
-		c.view.output(j, attempt, l.held)
+		c.view.Output(j, attempt, l.held)
 		l.held = nil
 	}
 }
@@ -130,14 +136,14 @@ func (c *Console) Messagef(format string, args ...any) {
 	line := "cromt: " + oneLine(fmt.Sprintf(format, args...))
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.view.message(line)
+	c.view.Message(line)
 }
 
 // Write makes a Console the writer of a log: each line is a message.
 func (c *Console) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.view.message(oneLine(string(p)))
+	c.view.Message(oneLine(string(p)))
 	return len(p), nil
 }
 
@@ -145,10 +151,15 @@ func (c *Console) Write(p []byte) (int, error) {
 func (c *Console) Close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.view.close()
+	c.view.Close()
 }
 
-// ended is the line that says how an attempt or a job ended.
+// Ended is the line that says how an attempt or a job ended, of an
+// AttemptCompleted or JobCompleted event. since is when it was seen to start.
+func Ended(ev *flow.Event, since time.Time, color bool) string {
+	return ended(style{color}, ev, since)
+}
+
 func ended(st style, ev *flow.Event, since time.Time) string {
 	r := ev.Result
 	symbol, sgr := look(r.Conclusion)

@@ -50,7 +50,7 @@ func newJSONView(out, err io.Writer) *jsonView {
 	return &jsonView{enc: enc, err: err}
 }
 
-func (v *jsonView) event(ev *flow.Event) {
+func (v *jsonView) Event(ev *flow.Event) {
 	v.run = ev.Run
 	e := Event{Time: ev.Time, Event: string(ev.Kind), Run: ev.Run, Attempt: ev.Attempt, JobID: ev.JobID, Commit: ev.Commit, Conclusion: ev.Conclusion, RetryAt: ev.RetryAt}
 	e.setJob(ev.Job)
@@ -77,7 +77,7 @@ func (e *Event) setJob(j *flow.Job) {
 	}
 }
 
-func (v *jsonView) output(j *flow.Job, attempt int, lines []string) {
+func (v *jsonView) Output(j *flow.Job, attempt int, lines []string) {
 	now := time.Now()
 	for _, line := range lines {
 		line = flow.PlainText(line)
@@ -90,6 +90,6 @@ func (v *jsonView) output(j *flow.Job, attempt int, lines []string) {
 // write loses what cannot be written: a closed pipe does not end a run.
 func (v *jsonView) write(e *Event) { _ = v.enc.Encode(e) }
 
-func (v *jsonView) message(line string) { fmt.Fprintln(v.err, line) }
+func (v *jsonView) Message(line string) { fmt.Fprintln(v.err, line) }
 
-func (v *jsonView) close() {}
+func (v *jsonView) Close() {}

@@ -83,9 +83,9 @@ func (v *liveView) loop(mu *sync.Mutex) {
 	}
 }
 
-func (v *liveView) event(ev *flow.Event) {
+func (v *liveView) Event(ev *flow.Event) {
 	if ev.Kind == flow.Note {
-		v.message("cromt: " + oneLine(ev.Message))
+		v.Message("cromt: " + oneLine(ev.Message))
 	}
 	lj := v.byJob[ev.Job]
 	if lj == nil {
@@ -109,9 +109,9 @@ func (v *liveView) event(ev *flow.Event) {
 	}
 }
 
-func (v *liveView) output(j *flow.Job, _ int, lines []string) {
+func (v *liveView) Output(j *flow.Job, _ int, lines []string) {
 	for _, line := range lines {
-		if isProtocol(line) {
+		if flow.IsProtocol(line) {
 			continue
 		}
 		v.pending = append(v.pending, prefixed(v.st, j, v.prefix, "|", hostLine(v.st, line)))
@@ -121,7 +121,7 @@ func (v *liveView) output(j *flow.Job, _ int, lines []string) {
 	}
 }
 
-func (v *liveView) message(line string) {
+func (v *liveView) Message(line string) {
 	if v.closed {
 		fmt.Fprintln(v.o.Err, line)
 		return
@@ -131,7 +131,7 @@ func (v *liveView) message(line string) {
 
 // close removes the picture. The caller holds the lock that loop takes, so
 // it is told to end and not waited for; closed keeps it from drawing.
-func (v *liveView) close() {
+func (v *liveView) Close() {
 	if v.closed {
 		return
 	}

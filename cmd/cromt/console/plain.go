@@ -3,7 +3,6 @@ package console
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -27,9 +26,9 @@ func newPlainView(plan *flow.Plan, out, err io.Writer, st style) *plainView {
 	return v
 }
 
-func (v *plainView) event(ev *flow.Event) {
+func (v *plainView) Event(ev *flow.Event) {
 	if ev.Kind == flow.Note {
-		v.message("cromt: " + oneLine(ev.Message))
+		v.Message("cromt: " + oneLine(ev.Message))
 	}
 	if ev.Job == nil {
 		return
@@ -57,10 +56,10 @@ func (v *plainView) say(j *flow.Job, text string) {
 	fmt.Fprintln(v.out, prefixed(v.st, j, v.prefix, "*", text))
 }
 
-func (v *plainView) output(j *flow.Job, _ int, lines []string) {
+func (v *plainView) Output(j *flow.Job, _ int, lines []string) {
 	var b strings.Builder
 	for _, line := range lines {
-		if isProtocol(line) {
+		if flow.IsProtocol(line) {
 			continue
 		}
 		b.WriteString(prefixed(v.st, j, v.prefix, "|", hostLine(v.st, line)) + "\n")
@@ -68,24 +67,19 @@ func (v *plainView) output(j *flow.Job, _ int, lines []string) {
 	_, _ = io.WriteString(v.out, b.String())
 }
 
-func (v *plainView) message(line string) { fmt.Fprintln(v.err, line) }
+func (v *plainView) Message(line string) { fmt.Fprintln(v.err, line) }
 
-func (v *plainView) close() {}
+func (v *plainView) Close() {}
 
 // prefixed puts the job's name and a mark before a line.
 func prefixed(st style, j *flow.Job, columns int, mark, text string) string {
 	return st.paint(cyan, pad(j.Key, columns)+" "+mark) + " " + text
 }
 
-// isProtocol reports whether a line is what the host's side of cromt says to
-// this one, and not what the job says to people.
-func isProtocol(line string) bool {
-	rest, ok := strings.CutPrefix(line, "meta: ")
-	if !ok {
-		return false
-	}
-	key, _, _ := strings.Cut(rest, "=")
-	return slices.Contains([]string{"step", "commit", "result", "in", "out", "cancelled"}, key)
+// HostLine is a line that a host printed, as a colour terminal may have it,
+// and whether it is for people at all.
+func HostLine(line string) (text string, show bool) {
+	return hostLine(style{color: true}, line), !flow.IsProtocol(line)
 }
 
 // hostLine cleans a line that a host printed; its colours end with it.

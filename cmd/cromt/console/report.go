@@ -94,7 +94,7 @@ func (r *report) failure(j *flow.JobReport) {
 			if i := strings.LastIndexByte(line, '\r'); i >= 0 {
 				line = line[i+1:]
 			}
-			if isProtocol(line) {
+			if flow.IsProtocol(line) {
 				continue
 			}
 			fmt.Fprintf(&r.b, "    %s %s\n", r.st.paint(dim, "|"), hostLine(r.st, line))

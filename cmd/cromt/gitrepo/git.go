@@ -15,15 +15,26 @@ import (
 
 // git runs one git command in dir and returns what it printed.
 func git(ctx context.Context, limit time.Duration, dir string, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
+	return gitAs(ctx, limit, dir, nil, args...)
+}
+
+// gitCommand is a git command in dir, with settings of its own.
+func gitCommand(ctx context.Context, dir string, settings []setting, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "git", append([]string{
 		"-c", "protocol.ext.allow=never", // a URL must not name a command
 		"-c", "core.fsmonitor=false", // nor may a repository's own settings
 	}, args...)...)
 	cmd.Dir = dir
-	cmd.Env = environment(os.Environ())
+	cmd.Env = withSettings(environment(os.Environ()), settings)
 	cmd.WaitDelay = time.Second // an ssh that outlives git holds its output open
+	return cmd
+}
+
+// gitAs is git with settings of its own.
+func gitAs(ctx context.Context, limit time.Duration, dir string, settings []setting, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	cmd := gitCommand(ctx, dir, settings, args...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &limitedWriter{w: &stderr, left: 64 << 10}
 	out, err := cmd.StdoutPipe()

@@ -8,6 +8,11 @@ const (
 	remoteTimeout = 30 * time.Second
 	// localTimeout of a command that does not: a large index takes seconds.
 	localTimeout = 20 * time.Second
+	// fetchTimeout of a commit with all its files, or of packing them: large
+	// repositories take minutes.
+	fetchTimeout = 10 * time.Minute
+	// maxLink is the length of a symbolic link's target: PATH_MAX of Linux.
+	maxLink = 4096
 	// maxOutput of a command, in bytes: ls-remote of a repository with a
 	// million refs has 70 MB.
 	maxOutput = 128 << 20

@@ -17,12 +17,12 @@ import (
 	"time"
 )
 
-// Archive is a packed working tree.
+// Archive is a packed working tree or commit.
 type Archive struct {
-	Path   string // a .tar.gz
-	SHA256 string // of it, in hex
-	Files  int
-	Notes  []string // what was left out, for people
+	Path   string          // a .tar.gz
+	SHA256 string          // of it, in hex
+	Names  map[string]bool // of its files, below the root, with slashes
+	Notes  []string        // what was left out, for people
 }
 
 // Pack packs the working tree as it is, tracked files and untracked ones that
@@ -65,27 +65,38 @@ func PackFolder(ctx context.Context, dir, path string) (*Archive, error) {
 func pack(root string, names []string, path string, limit int64) (*Archive, error) {
 	slices.Sort(names)
 	names = slices.Compact(names) // of a conflict, git lists a file thrice
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	a, err := packTo(path, root, limit, func(p *packer) error {
+		for _, name := range names {
+			if name == "" {
+				continue
+			}
+			if err := p.add(name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, fmt.Errorf("pack %s: %w", root, err)
+	}
+	return a, nil
+}
+
+// packTo makes the archive and has fill put files into it.
+func packTo(path, root string, limit int64, fill func(*packer) error) (*Archive, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
 	}
 	sum := sha256.New()
 	zw, err := gzip.NewWriterLevel(io.MultiWriter(f, sum), gzip.BestSpeed)
 	if err != nil {
 		return nil, err
 	}
-	p := &packer{root: root, tw: tar.NewWriter(zw), left: limit, a: &Archive{Path: path}}
-	for _, name := range names {
-		if name == "" {
-			continue
-		}
-		if err = p.add(name); err != nil {
-			break
-		}
-	}
-	err = errors.Join(err, p.tw.Close(), zw.Close(), f.Close())
-	if err != nil {
-		return nil, fmt.Errorf("pack %s: %w", root, err)
+	p := &packer{root: root, tw: tar.NewWriter(zw), left: limit, a: &Archive{Path: path, Names: map[string]bool{}}}
+	err = fill(p)
+	if err = errors.Join(err, p.tw.Close(), zw.Close(), f.Close()); err != nil {
+		return nil, err
 	}
 	p.a.SHA256 = hex.EncodeToString(sum.Sum(nil))
 	return p.a, nil
@@ -129,17 +140,18 @@ func (p *packer) add(name string) error {
 	default:
 		return nil
 	}
-	if p.left -= h.Size; p.left < 0 {
-		return errors.New("the working tree is too large to be sent to hosts; list in .gitignore what is not needed")
-	}
-	if err := p.tw.WriteHeader(h); err != nil {
+	if err := p.header(h); err != nil || h.Typeflag != tar.TypeReg {
 		return err
 	}
-	p.a.Files++
-	if h.Typeflag != tar.TypeReg {
-		return nil
-	}
 	return p.content(full, h.Size)
+}
+
+func (p *packer) header(h *tar.Header) error {
+	if p.left -= h.Size; p.left < 0 {
+		return errors.New("its files are too large to be sent to hosts; list in .gitignore what is not needed")
+	}
+	p.a.Names[h.Name] = true
+	return p.tw.WriteHeader(h)
 }
 
 func (p *packer) content(full string, size int64) error {

@@ -104,6 +104,11 @@ func IsTip(ctx context.Context, url, commit string) (bool, error) {
 // branch before a tag, as git clone has it; "" is the default branch. A full
 // hash is its own answer. It takes at most 30 s and asks nobody.
 func Resolve(ctx context.Context, url, ref string) (string, error) {
+	return ResolveWith(ctx, url, ref, Auth{})
+}
+
+// ResolveWith is [Resolve] for a repository whose server wants a credential.
+func ResolveWith(ctx context.Context, url, ref string, auth Auth) (string, error) {
 	if IsHash(ref) {
 		return strings.ToLower(ref), nil
 	}
@@ -115,9 +120,9 @@ func Resolve(ctx context.Context, url, ref string) (string, error) {
 	case strings.HasPrefix(ref, "refs/"):
 		names = []string{ref + "^{}", ref}
 	}
-	out, err := git(ctx, remoteTimeout, "", append([]string{"ls-remote", "--", url}, names...)...)
+	out, err := gitAs(ctx, remoteTimeout, "", auth.at(url), append([]string{"ls-remote", "--", url}, names...)...)
 	if err != nil {
-		return "", err
+		return "", auth.mask(err)
 	}
 	found := map[string]string{}
 	for line := range strings.Lines(out) {

@@ -25,32 +25,51 @@ type Book struct {
 	file    string
 	entries map[string]flow.HostEntry
 	tokens  map[string]string
+	secret  func(name string) string
 }
 
 // Load reads a hosts file. One that does not exist is an error only when it
 // was asked for. home is what ~ stands for. Errors name file, line and column.
 func Load(file string, asked bool, home string) (*Book, error) {
-	b := &Book{home: home, file: file, entries: map[string]flow.HostEntry{}, tokens: map[string]string{}}
 	if file == "" {
-		return b, nil
+		return newBook(file, home), nil
 	}
 	data, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) && !asked {
-		return b, nil
+		return newBook(file, home), nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("hosts file: %w", err)
 	}
-	list, err := flow.ParseHosts(file, data)
+	b, err := Parse(file, data, home)
 	if err != nil {
 		return nil, err
 	}
 	b.dir = filepath.Dir(file)
+	return b, nil
+}
+
+// Parse reads hosts that are not in a file; name is what errors call them.
+// The files of their entries are relative to the working directory.
+func Parse(name string, data []byte, home string) (*Book, error) {
+	list, err := flow.ParseHosts(name, data)
+	if err != nil {
+		return nil, err
+	}
+	b := newBook(name, home)
 	for _, e := range list {
 		b.entries[Key(e.URL)] = e
 	}
 	return b, nil
 }
+
+func newBook(file, home string) *Book {
+	return &Book{home: home, file: file, entries: map[string]flow.HostEntry{}, tokens: map[string]string{}}
+}
+
+// Secrets sets where the values of entries' token_secret come from: lookup
+// returns "" for a secret that has none, as they all are without it.
+func (b *Book) Secrets(lookup func(name string) string) { b.secret = lookup }
 
 // SetToken takes a --host-token: URL=TOKEN. It goes before the hosts file.
 func (b *Book) SetToken(arg string) error {
@@ -65,21 +84,35 @@ func (b *Book) SetToken(arg string) error {
 // Name returns the name that the hosts file gives a URL, or "".
 func (b *Book) Name(u string) string { return b.entries[Key(u)].Name }
 
+// Entry returns the entry of the host with that URL.
+func (b *Book) Entry(u string) (flow.HostEntry, bool) {
+	e, ok := b.entries[Key(u)]
+	return e, ok
+}
+
+// IsToken reports whether an entry has the secret of that name as its token.
+func (b *Book) IsToken(secret string) bool {
+	for _, e := range b.entries {
+		if e.TokenSecret == secret {
+			return true
+		}
+	}
+	return false
+}
+
 // Config returns how a host is reached. Its files are read at each call.
 func (b *Book) Config(u string) (sparky.HostConfig, error) {
 	e := b.entries[Key(u)]
 	c := sparky.HostConfig{
 		URL: u, Name: e.Name, InsecureSkipVerify: e.InsecureSkipVerify,
-		Slots: e.Slots, SparrowRepo: e.SparrowRepo, Token: b.tokens[Key(u)],
+		Slots: e.Slots, SparrowRepo: e.SparrowRepo, PublicPort: e.PublicPort, Token: b.tokens[Key(u)],
 	}
-	if c.Token == "" && e.TokenFile != "" {
-		data, err := b.read(e, "token_file", e.TokenFile)
+	if c.Token == "" {
+		token, err := b.token(e)
 		if err != nil {
 			return c, err
 		}
-		if c.Token = strings.TrimSpace(string(data)); c.Token == "" {
-			return c, b.problem(e, "token_file "+e.TokenFile+" is empty", "")
-		}
+		c.Token = token
 	}
 	if e.CAFile != "" {
 		data, err := b.read(e, "ca_file", e.CAFile)
@@ -89,6 +122,27 @@ func (b *Book) Config(u string) (sparky.HostConfig, error) {
 		c.CA = data
 	}
 	return c, nil
+}
+
+// token returns the token that the entry names, "" when it names none.
+func (b *Book) token(e flow.HostEntry) (token string, err error) {
+	switch {
+	case e.TokenSecret != "":
+		if b.secret != nil {
+			token = strings.TrimSpace(b.secret(e.TokenSecret))
+		}
+		if token == "" {
+			err = b.problem(e, fmt.Sprintf("secret %s, the token of %s, has no value", e.TokenSecret, e.URL),
+				fmt.Sprintf("set CROMT_SECRET_%s or give --secret-file %[1]s=FILE; in a workflow, list it in the secrets of the step", e.TokenSecret))
+		}
+	case e.TokenFile != "":
+		var data []byte
+		data, err = b.read(e, "token_file", e.TokenFile)
+		if token = strings.TrimSpace(string(data)); token == "" && err == nil {
+			err = b.problem(e, "token_file "+e.TokenFile+" is empty", "")
+		}
+	}
+	return token, err
 }
 
 func (b *Book) read(e flow.HostEntry, key, name string) ([]byte, error) {

@@ -1,12 +1,14 @@
 package hosts_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/cromt/cromt/cmd/cromt/hosts"
+	"github.com/cromt/cromt/flow"
 )
 
 const file = `
@@ -66,6 +68,43 @@ func TestConfig(t *testing.T) {
 	}
 	if got := b.Name("https://HOSTA:4000"); got != "big-one" {
 		t.Errorf("name %q", got)
+	}
+}
+
+func TestTokenSecret(t *testing.T) {
+	b, err := hosts.Parse("hosts", []byte(`
+- {url: https://a, token_secret: A_TOKEN, public_port: ok}
+- {url: https://b, token_secret: B_TOKEN}
+`), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "hosts:2:3: secret A_TOKEN, the token of https://a, has no value; set CROMT_SECRET_A_TOKEN or give --secret-file A_TOKEN=FILE; in a workflow, list it in the secrets of the step"
+	if _, err := b.Config("https://a"); err == nil || err.Error() != want {
+		t.Errorf("without secrets: %v", err)
+	}
+	b.Secrets(func(name string) string { return map[string]string{"A_TOKEN": "sesame\n", "B_TOKEN": " \n"}[name] })
+	if c, err := b.Config("https://a"); err != nil || c.Token != "sesame" || !c.PublicPort {
+		t.Errorf("%+v, %v", c, err)
+	}
+	var list flow.ErrorList
+	if c, err := b.Config("https://b"); !errors.As(err, &list) || list[0].Pos.Line != 3 {
+		t.Errorf("white space: %q, %v", c.Token, err)
+	}
+	if err := b.SetToken("https://b=mine"); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := b.Config("https://b"); err != nil || c.Token != "mine" || c.PublicPort {
+		t.Errorf("--host-token goes first: %+v, %v", c, err)
+	}
+	if e, ok := b.Entry("https://A:443/"); !ok || e.TokenSecret != "A_TOKEN" {
+		t.Errorf("%+v, %v", e, ok)
+	}
+	if _, ok := b.Entry("https://c"); ok {
+		t.Error("there is no such entry")
+	}
+	if _, err := hosts.Parse("hosts", []byte("url: https://a"), ""); err == nil || !strings.HasPrefix(err.Error(), "hosts:1:1: ") {
+		t.Errorf("%v", err)
 	}
 }
 

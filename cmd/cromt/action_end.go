@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/cromt/cromt/bot/checks"
+	"github.com/cromt/cromt/cmd/cromt/action"
+	"github.com/cromt/cromt/flow"
+	"github.com/cromt/cromt/sparky"
+)
+
+// finish leaves the result where people and later steps look: check runs,
+// files, annotations, the summary, a comment, outputs. run is nil when the step
+// was told to quit before the hosts had answered.
+func (s *actionStep) finish(ctx context.Context, run *flow.Run) error {
+	limit := actionReportWait
+	if ctx.Err() != nil { // GitHub kills the step soon
+		limit = actionCancelledReportWait
+	}
+	report, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+	defer cancel()
+	degraded := s.reporter.Close(report)
+	view := s.reporter.View()
+	notes := s.session.notes
+	if run == nil {
+		run = view.Run
+		run.Conclusion = flow.Cancelled
+		notes = append(notes, "the step was ended before all hosts confirmed; a job that still runs ends when its lease of "+sparky.DefaultLease.String()+" is over")
+	}
+	run.Notes = slices.Concat(notes, run.Notes, degraded)
+	view.Run, view.Notes = run, nil
+	if problem := s.comment(report, view); problem != "" {
+		degraded, run.Notes = append(degraded, problem), append(run.Notes, problem)
+	}
+	err := s.session.writeFiles(run)
+	if len(degraded) > 0 {
+		s.commands.Notice(action.Annotation{Title: "cromt", Message: strings.Join(degraded, "\n")})
+	}
+	if s.in.Annotations {
+		action.Annotate(s.commands, s.session.plan, view)
+	}
+	s.commands.Line(fmt.Sprintf("cromt: %s (run %s)", checks.Title(run), run.ID))
+	return errors.Join(err, s.commands.Summary(checks.Summary(view, action.SummaryLimit)), s.outputs(run))
+}
+
+// comment keeps the pull request's one comment of this step up to date. It
+// returns why it could not.
+func (s *actionStep) comment(ctx context.Context, view checks.View) (problem string) {
+	if !s.in.Comment || s.target.Pull == 0 {
+		return ""
+	}
+	if s.client == nil {
+		return "there is no comment: the input github-token is empty"
+	}
+	body := checks.Summary(view, action.CommentLimit-len(s.marker()))
+	if err := s.client.StickyComment(ctx, s.step.Repository, s.target.Pull, s.marker(), body); err != nil {
+		return fmt.Sprintf("there is no comment: %v", err)
+	}
+	return ""
+}
+
+// marker tells the comment of this job's steps from others.
+func (s *actionStep) marker() string {
+	sum := sha256.Sum256([]byte(s.getenv("GITHUB_WORKFLOW") + "\x00" + s.getenv("GITHUB_JOB") + "\x00" + s.in.Config))
+	return fmt.Sprintf("<!-- cromt-action %x -->", sum[:8])
+}
+
+// outputs sets those of action.yml.
+func (s *actionStep) outputs(run *flow.Run) error {
+	failed := []string{}
+	for i := range run.Jobs {
+		if c := run.Jobs[i].Conclusion; !c.Passed() && c != flow.Skipped {
+			failed = append(failed, run.Jobs[i].Key)
+		}
+	}
+	list, err := json.Marshal(failed)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		s.commands.Output("conclusion", string(run.Conclusion)),
+		s.commands.Output("run-id", run.ID),
+		s.commands.Output("report", s.session.report),
+		s.commands.Output("junit", s.session.junit),
+		s.commands.Output("failed", string(list)),
+		s.commands.Output("summary-url", s.step.RunURL()),
+	)
+}
+
+// skip ends a step that has nothing to do.
+func (s *actionStep) skip() error {
+	s.commands.Notice(action.Annotation{Title: "cromt", Message: "nothing to run: " + s.target.Skip})
+	return errors.Join(
+		s.commands.Output("conclusion", string(flow.Skipped)),
+		s.commands.Output("failed", "[]"),
+		s.commands.Output("summary-url", s.step.RunURL()),
+	)
+}
+
+// refuse ends a step of which nothing was dispatched: every problem is an
+// annotation, those of the flow file on their lines.
+func (s *actionStep) refuse(err error) error {
+	problems := action.Problems(s.commands, err)
+	out := errors.Join(
+		s.commands.Summary(action.Refusal(problems)),
+		s.commands.Output("conclusion", string(flow.Failure)),
+		s.commands.Output("failed", "[]"),
+		s.commands.Output("summary-url", s.step.RunURL()),
+	)
+	return &exitError{exitUsage, out}
+}
