@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
 
 	"github.com/sethvargo/go-githubactions"
 )
@@ -118,11 +119,12 @@ func (c *Commands) file(variable string, write func()) (err error) {
 }
 
 // quiet keeps a line from being read as a command. The runner takes "##[" as
-// one anywhere in a line, "::" at its beginning, and its log viewer makes
-// groups of the former even where commands are stopped.
+// one anywhere in a line, "::" at its beginning after white space of any
+// alphabet, and its log viewer makes groups of the former even where commands
+// are stopped.
 func quiet(line string) string {
 	line = strings.ReplaceAll(line, "##[", "# #[")
-	if strings.HasPrefix(strings.TrimLeft(line, " \t"), "::") {
+	if strings.HasPrefix(strings.TrimLeftFunc(line, unicode.IsSpace), "::") {
 		line = "| " + line
 	}
 	return line

@@ -132,7 +132,7 @@ func TestLogInjection(t *testing.T) {
 	out, c, jobs := show(t)
 	w := c.Output(jobs[0], 1)
 	started(t, c, jobs[0])
-	fmt.Fprint(w, "::error::no\n  ::add-mask::x\n##[group]no\nx ##[error]no\n\x1b]0;title\x07\x1b[2Jcls\n::stop-commands::mine\n::mine::\n")
+	fmt.Fprint(w, "::error::no\n  ::add-mask::x\n\u00a0::error::no\n##[group]no\nx ##[error]no\n\x1b]0;title\x07\x1b[2Jcls\n::stop-commands::mine\n::mine::\n")
 	c.Messagef("::error::host said ##[error]so")
 	ended(t, c, jobs[0], flow.Failure, "::error::no ##[error]no")
 	c.Close()
