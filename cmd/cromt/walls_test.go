@@ -18,6 +18,7 @@ var allowed = map[string][]string{
 	"sparky/sparkytest":    {"flow", "sparky"},
 	"sparky/tomtit":        {"flow", "sparky"},
 	"sparky/agent":         {"flow", "sparky", "sparky/tomtit", "modernc.org/sqlite", "modernc.org/sqlite/lib"},
+	"bot":                  {"bot/event"},
 	"bot/checks":           {"flow", "github.com/google/go-github/v60/github"},
 	"bot/comment":          {},
 	"bot/event":            {},
