@@ -116,6 +116,7 @@ func (s *actionStep) start(ctx context.Context) error {
 		return err
 	}
 	s.session.show(console.Options{View: action.NewLog(s.commands, s.folder), Color: true})
+	s.session.console.Messagef("run %s: %d jobs, commit %.12s", s.session.options.ID, len(s.session.plan.Jobs), s.session.options.SHA)
 	if err := s.session.connect(ctx); err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ func (s *actionStep) finish(ctx context.Context, run *flow.Run) error {
 	if s.in.Annotations {
 		action.Annotate(s.commands, s.session.plan, view)
 	}
-	s.commands.Line(fmt.Sprintf("cromt: %s (run %s)", checks.Title(run), run.ID))
+	action.Conclude(s.commands, run)
 	return errors.Join(err, s.commands.Summary(checks.Summary(view, action.SummaryLimit)), s.outputs(run))
 }
 

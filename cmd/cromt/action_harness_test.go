@@ -245,6 +245,7 @@ func steady(text string) string {
 		{"\x1b\\[[0-9;]*m", ""},
 		{`\b\d{6}-\d{6}-[0-9a-f]{12}\b`, "RUN"},
 		{`\bcromt-[A-Z2-7]{26}\b`, "TOKEN"},
+		{`\bghs_fake\d+\b`, "GITHUB-TOKEN"},
 		{`\b\d\d:\d\d:\d\d ::`, "TIME ::"},
 		{`\b\d+(\.\d+)?(ms|s)\b`, "DURATION"},
 		{`\b[0-9a-f]{40}\b`, "COMMIT"},

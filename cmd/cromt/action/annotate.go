@@ -41,6 +41,35 @@ func Annotate(c *Commands, plan *flow.Plan, v checks.View) {
 	}
 }
 
+// Conclude ends the log: for those who read only its end, a line for each job
+// that failed, of many the first ones, and the run's result.
+func Conclude(c *Commands, r *flow.Run) {
+	told, failed := 0, 0
+	for i := range r.Jobs {
+		j := &r.Jobs[i]
+		if j.Conclusion != flow.Failure && j.Conclusion != flow.TimedOut {
+			continue
+		}
+		if failed++; told < maxConcluded {
+			told++
+			c.Line("✗ " + oneLine(j.Key+" on "+j.Host) + ": " + why(r, j))
+		}
+	}
+	if failed > told {
+		c.Line(fmt.Sprintf("… and %d more, see the summary", failed-told))
+	}
+	c.Line(fmt.Sprintf("cromt: %s (run %s)", checks.Title(r), r.ID))
+}
+
+// why is the reason of a job's failure, and the line of its log that tells more.
+func why(r *flow.Run, j *flow.JobReport) string {
+	reason := oneLine(r.Reason(j))
+	if line, _ := flow.FirstFailure(j.Log()); line != "" && j.Cause == flow.CauseTask {
+		reason += ": " + oneLine(line)
+	}
+	return reason
+}
+
 // firstFailure is the annotation of a job that failed: at the place that its
 // log names first, else where the flow file has the job.
 func firstFailure(plan *flow.Plan, v checks.View, j *flow.JobReport) Annotation {

@@ -4,6 +4,9 @@ package action
 const (
 	// maxAnnotations of one level that GitHub shows of a step.
 	maxAnnotations = 10
+	// maxConcluded are the failed jobs that are named at the log's end, which
+	// is to be seen without scrolling.
+	maxConcluded = 20
 	// SummaryLimit is how many bytes GITHUB_STEP_SUMMARY may have for a step: a
 	// longer one is not shown at all. The newline after it counts.
 	SummaryLimit = 1<<20 - 1

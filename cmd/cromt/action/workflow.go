@@ -79,8 +79,12 @@ func (l *Log) Output(j *flow.Job, attempt int, lines []string) {
 	_, _ = io.WriteString(l.c.out, b.String())
 }
 
-// Message implements [console.View]: lines of cromt itself.
-func (l *Log) Message(line string) { l.c.Line(flow.PlainText(line)) }
+// Message implements [console.View]: lines of cromt itself, which are in no
+// group, where nobody would see them.
+func (l *Log) Message(line string) {
+	l.leave()
+	l.c.Line(flow.PlainText(line))
+}
 
 // Close implements [console.View]. It shows what attempts that have not ended
 // had printed.
