@@ -12,13 +12,16 @@ const module = "github.com/cromt/cromt/"
 // allowed says which packages of the module, and which of other modules, each
 // package may import. Arrows point at the domain.
 var allowed = map[string][]string{
-	"flow":                 {"gopkg.in/yaml.v3", "github.com/robfig/cron/v3"},
-	"flow/flowtest":        {"flow"},
-	"sparky":               {"flow"},
-	"sparky/sparkytest":    {"flow", "sparky"},
-	"sparky/tomtit":        {"flow", "sparky"},
-	"sparky/agent":         {"flow", "sparky", "sparky/tomtit", "modernc.org/sqlite", "modernc.org/sqlite/lib"},
-	"bot":                  {"bot/event"},
+	"flow":              {"gopkg.in/yaml.v3", "github.com/robfig/cron/v3"},
+	"flow/flowtest":     {"flow"},
+	"sparky":            {"flow"},
+	"sparky/sparkytest": {"flow", "sparky"},
+	"sparky/tomtit":     {"flow", "sparky"},
+	"sparky/agent":      {"flow", "sparky", "sparky/tomtit", "modernc.org/sqlite", "modernc.org/sqlite/lib"},
+	"bot": {
+		"flow", "bot/event",
+		"github.com/prometheus/client_golang/prometheus", "github.com/prometheus/client_golang/prometheus/collectors", "github.com/prometheus/client_golang/prometheus/promhttp",
+	},
 	"bot/checks":           {"flow", "github.com/google/go-github/v60/github"},
 	"bot/comment":          {},
 	"bot/event":            {},
