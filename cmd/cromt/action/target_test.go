@@ -169,3 +169,19 @@ func TestReadStepOutside(t *testing.T) {
 		t.Errorf("outside of a workflow: %v", err)
 	}
 }
+
+// act has no event to tell of. What decides on trust must be told.
+func TestDecideWithoutEvent(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "event.json")
+	if err := os.WriteFile(path, []byte("{}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := action.Decide(t.Context(), step("push", path, "refs/heads/main"), action.Inputs{}, nil); err != nil || got.SHA != workflowSHA {
+		t.Errorf("push: %+v, %v", got, err)
+	}
+	for _, name := range []string{"pull_request", "pull_request_target", "issue_comment", "workflow_run", "merge_group"} {
+		if got, err := action.Decide(t.Context(), step(name, path, "refs/heads/main"), action.Inputs{}, nil); err == nil {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
