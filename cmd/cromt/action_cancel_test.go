@@ -237,7 +237,7 @@ func TestActionCancelStubborn(t *testing.T) {
 		t.Run("local="+strconv.FormatBool(local), func(t *testing.T) {
 			t.Parallel()
 			j := newWaitingJob(t)
-			j.env["GITHUB_SHA"] = j.workflowJob.commit(map[string]string{
+			j.env["GITHUB_SHA"] = j.commit(map[string]string{
 				".tom/step.bash": "trap '' TERM\necho $$ > $DIR/pids-$NAME\necho > $DIR/started-$NAME\nwhile :; do read < $DIR/never; done\n",
 			})
 			j.inputs(map[string]string{"local": strconv.FormatBool(local), "checks": "off"})
