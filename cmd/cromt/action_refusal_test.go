@@ -4,11 +4,15 @@ package main
 
 import (
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/cromt/cromt/flow"
 )
 
 // closedHost is the URL of a host that is not there.
@@ -59,19 +63,23 @@ func TestActionInfrastructure(t *testing.T) {
 	}
 }
 
-// A job that failed by itself goes before a host that is not there.
+// A job that failed by itself goes before a host that is no such host.
 func TestActionFailureBeforeInfrastructure(t *testing.T) {
 	t.Parallel()
 	_, agent := startAgentProcess(t)
+	refusing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusBadRequest)
+	})) // it is not tried again, unlike one that is not there
+	t.Cleanup(refusing.Close)
 	j := newWorkflowJob(t, map[string]string{
-		"jobs.yaml":      "projects:\n  app:\n    path: .\n    action: step\n    hosts:\n      - url: " + closedHost(t) + "\n      - url: " + agent + "\n",
+		"jobs.yaml":      "projects:\n  app:\n    path: .\n    action: step\n    hosts:\n      - url: " + refusing.URL + "\n      - url: " + agent + "\n",
 		".tom/step.bash": "echo 'no such thing' >&2; exit 4\n",
 	})
 	j.inputs(map[string]string{"local": "false"})
 	r := j.run()
 	r.expect(t, 1, "failure")
-	if n := len(annotationsIn(r.log, "error")); n != 2 {
-		t.Errorf("%d annotations\n%s", n, r.log)
+	if n := len(annotationsIn(r.log, "error")); n != 2 || r.report.Jobs[0].Cause != flow.CauseInfrastructure {
+		t.Errorf("%d annotations, %s\n%s", n, r.report.Jobs[0].Cause, r.log)
 	}
 }
 
