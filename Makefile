@@ -1,4 +1,4 @@
-# Targets: build, check (what CI runs), bench, fuzz, release, clean.
+# Targets: build, check (what CI runs), cross, bench, fuzz, release, clean.
 GO      ?= go
 GOLANGCI ?= golangci-lint
 GOLANGCI_PKG := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -8,7 +8,7 @@ FUZZTIME ?= 60s
 
 export PATH := $(PATH):$(shell $(GO) env GOPATH)/bin
 
-.PHONY: build check vet lint test bench fuzz release clean
+.PHONY: build check vet cross lint test bench fuzz release clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags="-s -w" -o cromt ./cmd/cromt
@@ -17,6 +17,9 @@ check: vet lint test
 
 vet:
 	$(GO) vet ./...
+
+# The other systems, which takes as long again for each; their own runners do it in CI.
+cross:
 	GOOS=windows $(GO) vet ./...
 	GOOS=darwin $(GO) vet ./...
 
