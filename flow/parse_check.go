@@ -197,7 +197,7 @@ func checkCrontab(p *parser, _ *yaml.Node, t Text) bool {
 		p.fail(t.Pos, "crontab cannot set a time zone", example)
 		return false
 	}
-	schedule, err := cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow).Parse(t.Value)
+	schedule, err := cron.NewParser(cronFields).Parse(t.Value)
 	if err != nil {
 		cause, _, _ := strings.Cut(err.Error(), ": strconv.")
 		p.fail(t.Pos, "crontab is not valid: "+cause, example)

@@ -29,8 +29,9 @@ command_text() { # escapes the text of a workflow command
 
 notice() { printf '::notice title=cromt::%s\n' "$(command_text "$1")"; }
 
-fail() { # 2 as in cromt itself: wrong before anything was sent
+fail() { # says and leaves what cromt itself does when something is wrong before anything was sent
   printf '::error title=cromt::%s\n' "$(command_text "$1")"
+  if [ -n "${GITHUB_OUTPUT:-}" ]; then printf 'conclusion=failure\nfailed=[]\n' >>"$GITHUB_OUTPUT"; fi
   exit 2
 }
 

@@ -231,7 +231,7 @@ func TestActionCommentRefused(t *testing.T) {
 		"fork":             {"/cromt run", "stranger/app", "admin", "the code is that of the fork stranger/app, so nothing of it runs"},
 		"unknown verb":     {"/cromt rnu", "", "write", "run"},
 		"unknown project":  {"/cromt run ap", "", "write", `did you mean "app"?`},
-		"unknown variable": {"/cromt run VERSIONS=1", "", "write", `VERSIONS`},
+		"unknown variable": {"/cromt run VERSION_2=1", "", "write", `VERSION_2`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

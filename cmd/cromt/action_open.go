@@ -23,6 +23,7 @@ import (
 type actionFlow struct {
 	repo   *gitrepo.Repo // nil: the workspace is no checkout
 	remote string        // URL of the repository
+	name   string        // of the flow file, below the repository's root, with slashes
 	commit string
 	file   *flow.File
 	paths  map[string]bool // of the commit; nil: not known
@@ -97,11 +98,15 @@ func (s *actionStep) readFlow(ctx context.Context) (*actionFlow, error) {
 	}
 	f := &actionFlow{remote: s.step.RepositoryURL(), commit: s.target.SHA}
 	full := filepath.Join(s.step.Workspace, name)
-	if f.repo, err = gitrepo.Find(ctx, existing(filepath.Dir(full))); err != nil {
+	if err := f.find(ctx, full); err != nil {
 		return nil, err
 	}
 	if f.repo != nil && flow.NormalizeRepo(f.repo.Origin) != flow.NormalizeRepo(f.remote) && f.repo.Origin != "" {
 		// Another repository that the workflow has checked out, at its own commit.
+		if s.target.OwnOnly {
+			return nil, fmt.Errorf("event %s came from a fork and gives this workflow secrets and write access, so nothing but %s runs, and %s is of %s",
+				s.step.EventName, s.step.Repository, name, f.repo.Origin)
+		}
 		f.remote, f.commit = f.repo.Origin, f.repo.Head
 	}
 	var data []byte
@@ -110,7 +115,7 @@ func (s *actionStep) readFlow(ctx context.Context) (*actionFlow, error) {
 		data, err = readFlowFile(full)
 	default:
 		if err = s.fetch(ctx, f); err == nil {
-			data, err = f.repo.File(ctx, f.commit, f.below(full))
+			data, err = f.repo.File(ctx, f.commit, f.name)
 		}
 	}
 	if err != nil {
@@ -142,14 +147,24 @@ func (s *actionStep) configName(ctx context.Context) (string, error) {
 	return "", errors.New("no flow file: the workspace has neither jobs.yaml nor cromtit.yaml; is there a step with actions/checkout before this one? The input config names another file")
 }
 
-// existing is dir, or the folder above it that is there.
-func existing(dir string) string {
-	for {
-		if _, err := os.Stat(dir); err == nil || filepath.Dir(dir) == dir {
-			return dir
-		}
+// find finds the repository around the flow file, whose folder may be in
+// another commit than the one that is checked out.
+func (f *actionFlow) find(ctx context.Context, full string) (err error) {
+	dir := filepath.Dir(full)
+	for !isFolder(dir) && filepath.Dir(dir) != dir {
 		dir = filepath.Dir(dir)
 	}
+	if f.repo, err = gitrepo.Find(ctx, dir); err != nil || f.repo == nil {
+		return err
+	}
+	rest, err := filepath.Rel(dir, full)
+	f.name = path.Join(f.repo.Folder, filepath.ToSlash(rest))
+	return err
+}
+
+func isFolder(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.IsDir()
 }
 
 // fetch makes sure that the commit is in the checkout: that of a pull request
@@ -275,29 +290,12 @@ func (s *actionStep) cloneCredentials() []sparky.CloneCredential {
 	return []sparky.CloneCredential{{Prefix: s.step.ServerURL + "/", Token: s.in.CloneToken}}
 }
 
-// below is a file's path below the repository's root, with slashes.
-func (f *actionFlow) below(full string) string {
-	root, err := filepath.EvalSymlinks(f.repo.Root)
-	if err != nil {
-		root = f.repo.Root
-	}
-	if dir, err := filepath.EvalSymlinks(existing(filepath.Dir(full))); err == nil {
-		rest, _ := filepath.Rel(existing(filepath.Dir(full)), full)
-		full = filepath.Join(dir, rest)
-	}
-	rel, err := filepath.Rel(root, full)
-	if err != nil {
-		return filepath.ToSlash(full)
-	}
-	return filepath.ToSlash(rel)
-}
-
 // folder implements ownCode.
 func (f *actionFlow) folder() string {
-	if f.repo == nil {
-		return ""
+	if dir := path.Dir(f.name); dir != "." {
+		return dir
 	}
-	return f.repo.Folder
+	return ""
 }
 
 // url implements ownCode.

@@ -73,3 +73,19 @@ func TestActionFailure(t *testing.T) {
 		t.Errorf("the summary does not say why\n%s", r.summary)
 	}
 }
+
+// A workflow that a fork has set off may have checked the fork out: it has
+// secrets, and runs nothing of it.
+func TestActionRefusesAnotherRepositoryFromAFork(t *testing.T) {
+	j := newWorkflowJob(t, map[string]string{"jobs.yaml": twoHosts, ".tom/step.bash": "echo ran\n"})
+	j.git("remote", "set-url", "origin", "https://github.com/stranger/app")
+	j.event("workflow_run", map[string]any{"action": "completed", "workflow_run": map[string]any{
+		"id": 3, "head_sha": j.sha, "head_branch": "x", "event": "pull_request", "status": "completed", "conclusion": "success",
+		"head_repository": map[string]any{"id": 5, "name": "app", "full_name": "stranger/app", "fork": true},
+		"repository":      map[string]any{"id": 1, "name": "app", "full_name": actionRepo},
+	}})
+	r := j.run()
+	if r.code != 2 || !strings.Contains(r.log, "so nothing but octo/app runs") || strings.Contains(r.log, "\nran\n") {
+		t.Errorf("exit %d\n%s", r.code, r.log)
+	}
+}

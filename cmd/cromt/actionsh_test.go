@@ -15,7 +15,7 @@ import (
 	"testing"
 )
 
-func TestActionNamedBinary(t *testing.T) {
+func TestActionShellNamedBinary(t *testing.T) {
 	t.Run("path", func(t *testing.T) {
 		s := newShell(t)
 		s.env["INPUT_BINARY"] = s.write("bin/of mine", standIn)
@@ -50,7 +50,7 @@ func TestActionNamedBinary(t *testing.T) {
 	})
 }
 
-func TestActionCommand(t *testing.T) {
+func TestActionShellCommand(t *testing.T) {
 	s := newShell(t)
 	s.env["INPUT_BINARY"] = s.write("mine", standIn)
 	s.env["INPUT_COMMAND"] = "cancel"
@@ -59,7 +59,7 @@ func TestActionCommand(t *testing.T) {
 	s.wants(2, `command "run; id": must be run or cancel`)
 }
 
-func TestActionDownload(t *testing.T) {
+func TestActionShellDownload(t *testing.T) {
 	s := newShell(t)
 	s.withoutGo()
 	s.release(standIn)
@@ -74,7 +74,7 @@ func TestActionDownload(t *testing.T) {
 	}
 }
 
-func TestActionDamagedCache(t *testing.T) {
+func TestActionShellDamagedCache(t *testing.T) {
 	s := newShell(t)
 	s.release(standIn)
 	cached := filepath.Join(s.env["RUNNER_TOOL_CACHE"], "cromt/1.2.3/x64/cromt")
@@ -90,7 +90,7 @@ func TestActionDamagedCache(t *testing.T) {
 }
 
 // Go is there, and must not be the way out.
-func TestActionMismatch(t *testing.T) {
+func TestActionShellMismatch(t *testing.T) {
 	s := newShell(t)
 	s.release(standIn)
 	s.serve(file("#!/bin/sh\necho evil\n"))
@@ -103,7 +103,7 @@ func TestActionMismatch(t *testing.T) {
 	}
 }
 
-func TestActionNoDownload(t *testing.T) {
+func TestActionShellNoDownload(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{
 		"not found":       http.NotFound,
 		"a page":          func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>sign in")) },
@@ -134,7 +134,7 @@ func TestActionNoDownload(t *testing.T) {
 }
 
 // Plain http is for this machine alone: 0.0.0.0 gets there, and is not its name.
-func TestActionOnlyHTTPS(t *testing.T) {
+func TestActionShellOnlyHTTPS(t *testing.T) {
 	s := newShell(t)
 	s.release(standIn)
 	server := s.serve(file(standIn))
@@ -145,7 +145,7 @@ func TestActionOnlyHTTPS(t *testing.T) {
 	}
 }
 
-func TestActionBuild(t *testing.T) {
+func TestActionShellBuild(t *testing.T) {
 	s := newShell(t)
 	maps.Copy(s.env, map[string]string{"GOOS": "plan9", "GOARCH": "mips", "GOFLAGS": "-mod=vendor", "GO111MODULE": "off"}) // the job's own
 	server := s.serve(file(standIn))
@@ -175,7 +175,7 @@ func TestActionBuild(t *testing.T) {
 	}
 }
 
-func TestActionNoGo(t *testing.T) {
+func TestActionShellNoGo(t *testing.T) {
 	const hint = "there is no Go to build it with; name one with the input binary, or put actions/setup-go before this step"
 	t.Run("no release", func(t *testing.T) {
 		s := newShell(t)
@@ -186,11 +186,15 @@ func TestActionNoGo(t *testing.T) {
 		s := newShell(t)
 		s.withoutGo()
 		s.release(standIn)
+		s.env["GITHUB_OUTPUT"] = s.write("output", "")
 		s.wants(2, "no cromt for linux/amd64: its release cannot be downloaded, and "+hint)
+		if got, err := os.ReadFile(s.env["GITHUB_OUTPUT"]); err != nil || string(got) != "conclusion=failure\nfailed=[]\n" {
+			t.Errorf("outputs %q, %v", got, err)
+		}
 	})
 }
 
-func TestActionDamagedRelease(t *testing.T) {
+func TestActionShellDamagedRelease(t *testing.T) {
 	for name, content := range map[string]string{"version": "main\n", "checksums.txt": "0000  cromt-linux-amd64\n"} {
 		t.Run(name, func(t *testing.T) {
 			s := newShell(t)
@@ -201,7 +205,7 @@ func TestActionDamagedRelease(t *testing.T) {
 	}
 }
 
-func TestActionPlatforms(t *testing.T) {
+func TestActionShellPlatforms(t *testing.T) {
 	for _, c := range []struct{ os, arch, asset string }{
 		{"Linux", "X64", "cromt-linux-amd64"},
 		{"Linux", "ARM64", "cromt-linux-arm64"},
@@ -232,7 +236,7 @@ func TestActionPlatforms(t *testing.T) {
 
 // A self-hosted runner without the variables, or with a tool cache that it
 // cannot write to.
-func TestActionNoToolCache(t *testing.T) {
+func TestActionShellNoToolCache(t *testing.T) {
 	for _, missing := range [][]string{{"RUNNER_TOOL_CACHE"}, {"RUNNER_TOOL_CACHE", "RUNNER_TEMP"}, {"RUNNER_TOOL_CACHE", "RUNNER_TEMP", "RUNNER_OS", "RUNNER_ARCH"}} {
 		t.Run(strings.Join(missing, " "), func(t *testing.T) {
 			s := newShell(t)
@@ -253,7 +257,7 @@ func TestActionNoToolCache(t *testing.T) {
 	})
 }
 
-func TestActionInputsUnchanged(t *testing.T) {
+func TestActionShellInputsUnchanged(t *testing.T) {
 	s := newShell(t)
 	s.release(standIn)
 	s.serve(file(standIn))
@@ -280,7 +284,7 @@ func TestActionInputsUnchanged(t *testing.T) {
 }
 
 // The runner signals the process that it started.
-func TestActionSignal(t *testing.T) {
+func TestActionShellSignal(t *testing.T) {
 	s := newShell(t)
 	s.env["INPUT_BINARY"] = s.write("mine", "#!/usr/bin/env bash\nsleep 60 & trap 'kill $!; exit 42' INT\necho $$\nwait\n")
 	cmd := s.command()

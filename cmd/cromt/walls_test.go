@@ -12,15 +12,20 @@ const module = "github.com/cromt/cromt/"
 // allowed says which packages of the module, and which of other modules, each
 // package may import. Arrows point at the domain.
 var allowed = map[string][]string{
-	"flow":                 {"gopkg.in/yaml.v3", "github.com/robfig/cron/v3"},
-	"flow/flowtest":        {"flow"},
-	"sparky":               {"flow"},
-	"sparky/sparkytest":    {"flow", "sparky"},
-	"sparky/tomtit":        {"flow", "sparky"},
-	"sparky/agent":         {"flow", "sparky", "sparky/tomtit", "modernc.org/sqlite", "modernc.org/sqlite/lib"},
+	"flow":              {"gopkg.in/yaml.v3", "github.com/robfig/cron/v3"},
+	"flow/flowtest":     {"flow"},
+	"sparky":            {"flow"},
+	"sparky/sparkytest": {"flow", "sparky"},
+	"sparky/tomtit":     {"flow", "sparky"},
+	"sparky/agent":      {"flow", "sparky", "sparky/tomtit", "modernc.org/sqlite", "modernc.org/sqlite/lib"},
+	"bot": {
+		"flow", "bot/event",
+		"github.com/prometheus/client_golang/prometheus", "github.com/prometheus/client_golang/prometheus/collectors", "github.com/prometheus/client_golang/prometheus/promhttp",
+	},
 	"bot/checks":           {"flow", "github.com/google/go-github/v60/github"},
 	"bot/comment":          {},
 	"bot/event":            {},
+	"bot/trust":            {"flow"},
 	"bot/githubtest":       {"github.com/getkin/kin-openapi/openapi3", "github.com/getkin/kin-openapi/openapi3filter", "github.com/getkin/kin-openapi/routers", "github.com/getkin/kin-openapi/routers/legacy"},
 	"cmd/cromt/action":     {"flow", "bot/checks", "bot/comment", "bot/event", "cmd/cromt/console", "github.com/sethvargo/go-githubactions"},
 	"cmd/cromt/console":    {"flow", "golang.org/x/term"},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/cromt/cromt/bot/event"
@@ -83,6 +84,9 @@ func (s *Step) event() (payload []byte, ev event.Event, err error) {
 	}
 	if err != nil {
 		return nil, ev, fmt.Errorf("event file %s: %w", s.EventPath, err)
+	}
+	if strings.TrimSpace(string(payload)) == "{}" && slices.Contains([]string{"push", "schedule", "workflow_dispatch"}, s.EventName) {
+		return payload, event.Event{Name: s.EventName}, nil // of act, which has no event to tell of
 	}
 	ev, err = event.Parse(s.EventName, payload)
 	return payload, ev, err

@@ -23,6 +23,9 @@ type Target struct {
 	// Fork is the repository whose code it is when that is not the
 	// workflow's own; "a deleted fork" when it is gone.
 	Fork string
+	// OwnOnly says that the event came from a fork to a workflow with secrets,
+	// so that no other repository that it may have checked out must run.
+	OwnOnly bool
 	// Pull is the number of the pull request; 0 when there is none.
 	Pull int
 	// Projects of the event go before those of the inputs.
@@ -66,6 +69,8 @@ func Decide(ctx context.Context, step Step, in Inputs, gh GitHub) (Target, error
 		t.Skip = ev.Push.Ref + " was deleted"
 	case ev.MergeGroup != nil:
 		t.SHA, t.CheckSHA = ev.MergeGroup.HeadSHA, ev.MergeGroup.HeadSHA
+	case ev.WorkflowRun != nil:
+		t.OwnOnly = ev.WorkflowRun.Fork
 	case ev.Dispatch != nil && ev.Name == "workflow_dispatch":
 		t.Vars, t.LooseVars = ev.Dispatch.Inputs, true
 	}

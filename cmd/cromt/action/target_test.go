@@ -113,6 +113,11 @@ func TestDecide(t *testing.T) {
 			want: action.Target{SHA: "2ffea6db159f6b6c47a24e778fb9ef40cf6b1c7d", CheckSHA: "2ffea6db159f6b6c47a24e778fb9ef40cf6b1c7d"}},
 		{name: "schedule", event: "schedule", file: "schedule/own.json", ref: "refs/heads/main", want: action.Target{SHA: workflowSHA, CheckSHA: workflowSHA}},
 		{name: "other workflow", event: "workflow_run", file: "workflow_run/completed.json", ref: "refs/heads/main", want: action.Target{SHA: workflowSHA, CheckSHA: workflowSHA}},
+		{name: "other workflow of a fork", event: "workflow_run", file: "workflow_run/completed.json", ref: "refs/heads/main",
+			change: func(m map[string]any) {
+				m["workflow_run"].(map[string]any)["head_repository"] = map[string]any{"id": 5, "full_name": "stranger/Hello-World", "name": "Hello-World", "fork": true}
+			},
+			want: action.Target{SHA: workflowSHA, CheckSHA: workflowSHA, OwnOnly: true}},
 		{name: "unknown", event: "page_build", file: "ping/ping.json", want: action.Target{SHA: workflowSHA, CheckSHA: workflowSHA}},
 
 		{name: "comment", event: "issue_comment", file: onPR, change: comment("please\r\n/cromt run app db VERSION=\"1 2\"\r\n"), gh: &fakeGitHub{pull: open, permission: "write"},
@@ -144,7 +149,7 @@ func TestDecide(t *testing.T) {
 				}
 			case err != nil:
 				t.Error(err)
-			case got.Skip != c.want.Skip || got.SHA != c.want.SHA || got.CheckSHA != c.want.CheckSHA || got.Pull != c.want.Pull || got.Fork != c.want.Fork ||
+			case got.Skip != c.want.Skip || got.SHA != c.want.SHA || got.CheckSHA != c.want.CheckSHA || got.Pull != c.want.Pull || got.Fork != c.want.Fork || got.OwnOnly != c.want.OwnOnly ||
 				!slices.Equal(got.Projects, c.want.Projects) || !maps.Equal(got.Vars, c.want.Vars):
 				t.Errorf("got %+v, want %+v", got, c.want)
 			}
@@ -162,5 +167,21 @@ func TestDecideDispatch(t *testing.T) {
 func TestReadStepOutside(t *testing.T) {
 	if _, err := action.ReadStep(env(nil)); err == nil || !strings.Contains(err.Error(), "use cromt run") {
 		t.Errorf("outside of a workflow: %v", err)
+	}
+}
+
+// act has no event to tell of. What decides on trust must be told.
+func TestDecideWithoutEvent(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "event.json")
+	if err := os.WriteFile(path, []byte("{}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := action.Decide(t.Context(), step("push", path, "refs/heads/main"), action.Inputs{}, nil); err != nil || got.SHA != workflowSHA {
+		t.Errorf("push: %+v, %v", got, err)
+	}
+	for _, name := range []string{"pull_request", "pull_request_target", "issue_comment", "workflow_run", "merge_group"} {
+		if got, err := action.Decide(t.Context(), step(name, path, "refs/heads/main"), action.Inputs{}, nil); err == nil {
+			t.Errorf("%s: %+v", name, got)
+		}
 	}
 }
