@@ -23,7 +23,11 @@ func (s *actionStep) finish(ctx context.Context, run *flow.Run) error {
 	report, cancel := context.WithTimeout(context.WithoutCancel(ctx), actionReportWait)
 	defer cancel()
 	// Told to end, before or now, GitHub kills the step soon.
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(actionCancelledReportWait, cancel) })()
+	wait := actionCancelledReportWait
+	if run == nil {
+		wait = actionQuitReportWait
+	}
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(wait, cancel) })()
 	degraded := s.reporter.Close(report)
 	if s.client == nil && checks.Mode(s.in.Checks) != checks.ModeOff {
 		degraded = append(degraded, "there are no check runs: the input github-token is empty")
@@ -60,7 +64,7 @@ func (s *actionStep) comment(ctx context.Context, view checks.View) (problem str
 	if s.client == nil {
 		return "there is no comment: the input github-token is empty"
 	}
-	body := checks.Summary(view, action.CommentLimit-len(s.marker()))
+	body := checks.Summary(view, checks.MaxOutput-len(s.marker())-len("\n"))
 	if err := s.client.StickyComment(ctx, s.step.Repository, s.target.Pull, s.marker(), body); err != nil {
 		return fmt.Sprintf("there is no comment: %v", err)
 	}

@@ -27,4 +27,6 @@ const (
 	// some. Of a step that is cancelled only what is quick.
 	actionReportWait          = 90 * time.Second
 	actionCancelledReportWait = 2 * time.Second
+	// actionQuitReportWait is that after TERM, 2.5 s before KILL.
+	actionQuitReportWait = time.Second
 )

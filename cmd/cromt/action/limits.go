@@ -10,9 +10,6 @@ const (
 	// SummaryLimit is how many bytes GITHUB_STEP_SUMMARY may have for a step: a
 	// longer one is not shown at all. The newline after it counts.
 	SummaryLimit = 1<<20 - 1
-	// CommentLimit is how many bytes a comment may have: GitHub counts 65,536
-	// characters, which are never fewer bytes.
-	CommentLimit = 65_536
 	// maxEvent is the size of an event file in bytes: webhooks have 25 MB.
 	maxEvent = 26 << 20
 	// maxInput of one input, in bytes: the environment of a process holds 128
