@@ -31,6 +31,9 @@ func (p *Plan) Digest() string {
 // there is nothing to go on.
 var ErrRunComplete = errors.New("is of a run that is complete")
 
+// ErrOtherPlan is wrapped by the error for the events of another plan's run.
+var ErrOtherPlan = errors.New("is of another plan")
+
 // Journal is a Reporter that keeps a run's events in a file, one JSON object
 // a line, synced to disk before Report returns. What it holds is enough to
 // resume the run after its process is gone.
@@ -70,25 +73,57 @@ type record struct {
 	RetryAt    time.Time  `json:"retry_at,omitzero"`
 }
 
+// EncodeEvent returns the event as one line of JSON, without its end, for
+// DecodeEvents.
+func EncodeEvent(ev *Event) ([]byte, error) {
+	rec := record{
+		Time: ev.Time, Kind: ev.Kind, Run: ev.Run, Attempt: ev.Attempt, JobID: ev.JobID, Result: ev.Result,
+		Log: ev.Log, Commit: ev.Commit, Conclusion: ev.Conclusion, Message: ev.Message, RetryAt: ev.RetryAt,
+	}
+	if ev.Job != nil {
+		rec.Job = ev.Job.Key
+	}
+	if ev.Source != (Source{}) {
+		rec.Source = &ev.Source
+	}
+	line, err := json.Marshal(rec)
+	if err != nil {
+		return nil, fmt.Errorf("event encode: %w", err)
+	}
+	return line, nil
+}
+
+// DecodeEvents returns the events of lines that EncodeEvent made, all of a
+// run of the plan. Those of another plan are an error that wraps ErrOtherPlan.
+func DecodeEvents(p *Plan, lines [][]byte) ([]Event, error) {
+	jobs := make(map[string]*Job, len(p.Jobs))
+	for _, job := range p.Jobs {
+		jobs[job.Key] = job
+	}
+	events := make([]Event, 0, len(lines))
+	for i, line := range lines {
+		ev, err := decodeRecord(line, jobs)
+		if err != nil {
+			return nil, fmt.Errorf("event %d: %w", i+1, err)
+		}
+		events = append(events, ev)
+	}
+	if len(events) > 0 && (events[0].Kind != RunStarted || events[0].Message != p.Digest()) {
+		return nil, ErrOtherPlan
+	}
+	return events, nil
+}
+
 // Report implements Reporter: the batch is on disk, or an error is returned.
 func (j *Journal) Report(_ context.Context, events []Event) error {
 	j.buf.Reset()
-	enc := json.NewEncoder(&j.buf)
 	for i := range events {
-		ev := &events[i]
-		rec := record{
-			Time: ev.Time, Kind: ev.Kind, Run: ev.Run, Attempt: ev.Attempt, JobID: ev.JobID, Result: ev.Result,
-			Log: ev.Log, Commit: ev.Commit, Conclusion: ev.Conclusion, Message: ev.Message, RetryAt: ev.RetryAt,
+		line, err := EncodeEvent(&events[i])
+		if err != nil {
+			return err
 		}
-		if ev.Job != nil {
-			rec.Job = ev.Job.Key
-		}
-		if ev.Source != (Source{}) {
-			rec.Source = &ev.Source
-		}
-		if err := enc.Encode(rec); err != nil {
-			return fmt.Errorf("journal encode: %w", err)
-		}
+		j.buf.Write(line)
+		j.buf.WriteByte('\n')
 	}
 	if _, err := j.f.Write(j.buf.Bytes()); err != nil {
 		return fmt.Errorf("journal write: %w", err)
@@ -103,15 +138,12 @@ func (j *Journal) Report(_ context.Context, events []Event) error {
 // of its run. The journal of another plan, and one whose run is complete, are
 // errors. An empty journal is an empty history.
 func (j *Journal) History(p *Plan) (id string, events []Event, err error) {
-	jobs := make(map[string]*Job, len(p.Jobs))
-	for _, job := range p.Jobs {
-		jobs[job.Key] = job
-	}
 	if _, err := j.f.Seek(0, io.SeekStart); err != nil {
 		return "", nil, fmt.Errorf("journal read: %w", err)
 	}
 	br := bufio.NewReader(j.f)
 	var good int64
+	var lines [][]byte
 	for {
 		line, err := br.ReadBytes('\n')
 		if errors.Is(err, io.EOF) {
@@ -120,12 +152,15 @@ func (j *Journal) History(p *Plan) (id string, events []Event, err error) {
 		if err != nil {
 			return "", nil, fmt.Errorf("journal read: %w", err)
 		}
-		ev, err := decodeRecord(line, jobs)
-		if err != nil {
-			return "", nil, fmt.Errorf("journal %s, event %d: %w", j.f.Name(), len(events)+1, err)
-		}
 		good += int64(len(line))
-		events = append(events, ev)
+		lines = append(lines, line)
+	}
+	events, err = DecodeEvents(p, lines)
+	if errors.Is(err, ErrOtherPlan) {
+		return "", nil, fmt.Errorf("journal %s %w; name another file", j.f.Name(), err)
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("journal %s, %w", j.f.Name(), err)
 	}
 	if err := j.f.Truncate(good); err != nil {
 		return "", nil, fmt.Errorf("journal mend: %w", err)
@@ -135,9 +170,6 @@ func (j *Journal) History(p *Plan) (id string, events []Event, err error) {
 	}
 	if len(events) == 0 {
 		return "", nil, nil
-	}
-	if events[0].Kind != RunStarted || events[0].Message != p.Digest() {
-		return "", nil, fmt.Errorf("journal %s is of another plan; name another file", j.f.Name())
 	}
 	if events[len(events)-1].Kind == RunCompleted {
 		return "", nil, fmt.Errorf("journal %s %w; name another file", j.f.Name(), ErrRunComplete)

@@ -1,0 +1,69 @@
+package store
+
+import "time"
+
+// The limits of this package, each with its reason.
+const (
+	// DefaultLease is after how much silence a replica on PostgreSQL is taken
+	// for dead and its runs are taken over: four heartbeats, and less than the
+	// 30 s within which another replica goes on.
+	DefaultLease = 20 * time.Second
+	// heartbeats of a lease: one may be late and two lost.
+	heartbeats = 4
+
+	// MaxLog of an attempt, in bytes: its first and its last half are kept.
+	MaxLog = 16 << 20
+	// MaxLogRead is the most that one ReadLog returns, in bytes.
+	MaxLogRead = 1 << 20
+	// MaxPage is the most rows of a page of runs.
+	MaxPage = 200
+
+	// maxBatch is how many writes share one commit on SQLite: more would make
+	// the first of them wait.
+	maxBatch = 256
+	// commitTimeout of one transaction: beyond it the disk or the server hangs.
+	commitTimeout = 30 * time.Second
+	// conflictRetries of a transaction that PostgreSQL chose as the victim of
+	// a deadlock.
+	conflictRetries = 3
+	// insertRows are the rows of one INSERT: both databases bound the
+	// parameters, SQLite by 32,766.
+	insertRows = 500
+	// packMin is the size in bytes from which on it pays to compress.
+	packMin = 256
+	// maxUnpacked bounds what a row may unpack to, in bytes: GitHub sends 25 MB.
+	maxUnpacked = 64 << 20
+	// sqliteReaders and postgresConns are connections: two cores need no more
+	// readers, and PostgreSQL allows 100 to all replicas together by default.
+	sqliteReaders = 4
+	postgresConns = 20
+	// pruneRuns are deleted by one transaction, so that no write waits long.
+	pruneRuns = 20
+
+	// fetchCooldown and fetchPoll are how often the queue looks for work: a
+	// delivery waits half a poll on average.
+	fetchCooldown = 10 * time.Millisecond
+	fetchPoll     = 20 * time.Millisecond
+	// deliverTimeout of turning one delivery into runs.
+	deliverTimeout = 2 * time.Minute
+	// workTimeout of one slice of a run; slices are meant to take seconds.
+	workTimeout = 10 * time.Minute
+	// rescueAfter is the queue's own rescue of stuck work, above workTimeout
+	// as it must be. Work of dead processes is recovered long before.
+	rescueAfter = 15 * time.Minute
+	// deliverAttempts of a delivery before it counts as failed: 2 s, 4 s, … 2
+	// minutes make about ten minutes.
+	deliverAttempts = 10
+	// workAttempts of a run's work: it is given up by its run alone.
+	workAttempts = 30_000
+	// maxRetryDelay between two attempts.
+	maxRetryDelay = 2 * time.Minute
+	// keepQueueRows is how long finished work stays in the queue's table.
+	keepQueueRows = time.Hour
+	// settle is after how long work that ended while its run changed is
+	// looked at again.
+	settle = 100 * time.Millisecond
+	// watchInterval is how often a replica looks for changes that others made
+	// to runs that somebody watches.
+	watchInterval = time.Second
+)
