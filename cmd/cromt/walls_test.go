@@ -21,6 +21,7 @@ var allowed = map[string][]string{
 	"bot/checks":           {"flow", "github.com/google/go-github/v60/github"},
 	"bot/comment":          {},
 	"bot/event":            {},
+	"bot/trigger":          {"flow", "bot/event"},
 	"bot/trust":            {"flow"},
 	"bot/githubtest":       {"github.com/getkin/kin-openapi/openapi3", "github.com/getkin/kin-openapi/openapi3filter", "github.com/getkin/kin-openapi/routers", "github.com/getkin/kin-openapi/routers/legacy"},
 	"cmd/cromt/action":     {"flow", "bot/checks", "bot/comment", "bot/event", "cmd/cromt/console", "github.com/sethvargo/go-githubactions"},
