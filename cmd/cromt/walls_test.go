@@ -18,6 +18,7 @@ var allowed = map[string][]string{
 	"sparky/sparkytest": {"flow", "sparky"},
 	"sparky/tomtit":     {"flow", "sparky"},
 	"sparky/agent":      {"flow", "sparky", "sparky/tomtit", "modernc.org/sqlite", "modernc.org/sqlite/lib"},
+
 	"bot": {
 		"flow", "bot/event",
 		"github.com/prometheus/client_golang/prometheus", "github.com/prometheus/client_golang/prometheus/collectors", "github.com/prometheus/client_golang/prometheus/promhttp",
@@ -25,17 +26,15 @@ var allowed = map[string][]string{
 	"bot/checks":     {"flow", "github.com/google/go-github/v60/github"},
 	"bot/comment":    {},
 	"bot/event":      {},
+	"bot/trigger":    {"flow", "bot/event"},
 	"bot/trust":      {"flow"},
-	"bot/githubtest": {"github.com/getkin/kin-openapi/openapi3", "github.com/getkin/kin-openapi/openapi3filter", "github.com/getkin/kin-openapi/routers", "github.com/getkin/kin-openapi/routers/legacy"},
-	"bot/checks":     {"flow", "github.com/google/go-github/v60/github"},
-	"bot/comment":    {},
-	"bot/event":      {},
 	"bot/githubtest": {"github.com/getkin/kin-openapi/openapi3", "github.com/getkin/kin-openapi/openapi3filter", "github.com/getkin/kin-openapi/routers", "github.com/getkin/kin-openapi/routers/legacy"},
 	"bot/store": {
 		"flow", "modernc.org/sqlite", "github.com/jackc/pgx/v5/pgconn", "github.com/jackc/pgx/v5/stdlib",
 		"github.com/riverqueue/river", "github.com/riverqueue/river/rivermigrate", "github.com/riverqueue/river/rivertype",
 		"github.com/riverqueue/river/riverdriver", "github.com/riverqueue/river/riverdriver/riverdatabasesql", "github.com/riverqueue/river/riverdriver/riversqlite",
 	},
+
 	"cmd/cromt/action":     {"flow", "bot/checks", "bot/comment", "bot/event", "cmd/cromt/console", "github.com/sethvargo/go-githubactions"},
 	"cmd/cromt/console":    {"flow", "golang.org/x/term"},
 	"cmd/cromt/completion": {},
