@@ -24,6 +24,11 @@ type ClientConfig struct {
 	// Login is the account that the token writes as; the default is that of a
 	// workflow's token, "github-actions[bot]".
 	Login string
+	// LoginOf is asked for Login where that is "", when it is first needed.
+	LoginOf func(context.Context) (string, error)
+	// App says that an App signs in, not a workflow's job: what errors advise
+	// is for who runs it.
+	App bool
 	// HTTP sends the requests; nil is a client of its own. No request takes
 	// longer than 15 s.
 	HTTP *http.Client
@@ -36,10 +41,12 @@ type ClientConfig struct {
 
 // Client talks to GitHub. It may be used by several goroutines.
 type Client struct {
-	api    *github.Client
-	budget *Budget
-	login  string
-	log    *slog.Logger
+	api     *github.Client
+	budget  *Budget
+	login   string
+	loginOf func(context.Context) (string, error) // nil: login is known
+	app     bool
+	log     *slog.Logger
 }
 
 // NewClient returns a client. An APIURL that is none is an error.
@@ -66,11 +73,13 @@ func NewClient(c ClientConfig) (*Client, error) {
 	if api.UserAgent == "" {
 		api.UserAgent = "cromt"
 	}
-	cl := &Client{api: api, budget: c.Budget, login: c.Login, log: c.Logger}
+	cl := &Client{api: api, budget: c.Budget, login: c.Login, loginOf: c.LoginOf, app: c.App, log: c.Logger}
 	if cl.budget == nil {
 		cl.budget = NewBudget(Limits{})
 	}
-	if cl.login == "" {
+	if cl.login != "" {
+		cl.loginOf = nil
+	} else if cl.loginOf == nil {
 		cl.login = "github-actions[bot]"
 	}
 	if cl.log == nil {
@@ -115,7 +124,7 @@ type Pull struct {
 
 // PullRequest returns a pull request of a repository, "owner/name".
 func (c *Client) PullRequest(ctx context.Context, repo string, number int) (Pull, error) {
-	owner, name, err := splitRepo(repo)
+	owner, name, err := SplitRepo(repo)
 	if err != nil {
 		return Pull{}, err
 	}
@@ -125,21 +134,26 @@ func (c *Client) PullRequest(ctx context.Context, repo string, number int) (Pull
 		return err
 	})
 	if err != nil {
-		return Pull{}, fmt.Errorf("pull request %s#%d: %w", repo, number, explain(err, needPulls))
+		return Pull{}, fmt.Errorf("pull request %s#%d: %w", repo, number, c.Explain(err, needPulls))
 	}
+	return NewPull(pr), nil
+}
+
+// NewPull is what matters of a pull request.
+func NewPull(pr *github.PullRequest) Pull {
 	p := Pull{
 		Number: pr.GetNumber(), HeadSHA: pr.GetHead().GetSHA(), HeadRef: pr.GetHead().GetRef(),
 		HeadRepo: pr.GetHead().GetRepo().GetFullName(), BaseRef: pr.GetBase().GetRef(), BaseSHA: pr.GetBase().GetSHA(),
 		Open: pr.GetState() == "open",
 	}
 	p.Fork = !strings.EqualFold(p.HeadRepo, pr.GetBase().GetRepo().GetFullName())
-	return p, nil
+	return p
 }
 
 // Permission returns what a user may do in a repository: admin, write, read
 // or none; none too for an account that GitHub does not know.
 func (c *Client) Permission(ctx context.Context, repo, user string) (string, error) {
-	owner, name, err := splitRepo(repo)
+	owner, name, err := SplitRepo(repo)
 	if err != nil {
 		return "", err
 	}
@@ -152,7 +166,7 @@ func (c *Client) Permission(ctx context.Context, repo, user string) (string, err
 		return "none", nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("permission of %s in %s: %w", user, repo, explain(err, needMetadata))
+		return "", fmt.Errorf("permission of %s in %s: %w", user, repo, c.Explain(err, needMetadata))
 	}
 	switch p := level.GetPermission(); p {
 	case "admin", "write", "read":
@@ -163,13 +177,34 @@ func (c *Client) Permission(ctx context.Context, repo, user string) (string, err
 
 var repoPart = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
 
-// splitRepo refuses what would be another path of the API.
-func splitRepo(repo string) (owner, name string, err error) {
+// SplitRepo returns the parts of "owner/name". It refuses what would be
+// another path of the API.
+func SplitRepo(repo string) (owner, name string, err error) {
 	owner, name, ok := strings.Cut(repo, "/")
 	if !ok || !repoPart.MatchString(owner) || !repoPart.MatchString(name) || strings.Trim(owner, ".") == "" || strings.Trim(name, ".") == "" {
 		return "", "", fmt.Errorf("repository %q: it is written owner/name", repo)
 	}
 	return owner, name, nil
+}
+
+// Kind of a request is what it costs, and whether it may be repeated.
+type Kind int
+
+// The kinds.
+const (
+	Read   = Kind(costRead)   // changes nothing
+	Write  = Kind(costWrite)  // twice is as good as once
+	Create = Kind(costCreate) // not repeated where its outcome is not known
+)
+
+// API is the client that requests are built and sent with, from inside Do.
+func (c *Client) API() *github.Client { return c.api }
+
+// Do has send send one request: in its turn and within the budget, for no
+// longer than 15 s, and again after failures that may pass. A refusal by
+// GitHub's limits is waited out, for as long as ctx lasts.
+func (c *Client) Do(ctx context.Context, k Kind, send func(context.Context) error) error {
+	return c.send(ctx, cost(k), send)
 }
 
 // read sends a request that changes nothing, again after failures that may

@@ -34,7 +34,15 @@ func (c *Client) createCheck(ctx context.Context, owner, repo string, k checkRun
 	}
 	o.Conclusion, o.CompletedAt = k.ending()
 	run, _, err := c.api.Checks.CreateCheckRun(ctx, owner, repo, o)
-	return run.GetID(), err
+	return run.GetID(), c.explainCheck(err)
+}
+
+// explainCheck has the reporter's words about an error be for who can act.
+func (c *Client) explainCheck(err error) error {
+	if err == nil || !c.app {
+		return err
+	}
+	return c.Explain(err, needChecks)
 }
 
 // updateCheck changes a check run; its annotations are added to those it has.
@@ -45,7 +53,7 @@ func (c *Client) updateCheck(ctx context.Context, owner, repo string, id int64, 
 	}
 	o.Conclusion, o.CompletedAt = k.ending()
 	_, _, err := c.api.Checks.UpdateCheckRun(ctx, owner, repo, id, o)
-	return err
+	return c.explainCheck(err)
 }
 
 // checkPage returns a page, from 1, of the check runs of a commit that have a
@@ -55,7 +63,7 @@ func (c *Client) checkPage(ctx context.Context, owner, repo string, k checkRun, 
 		CheckName: &k.name, Filter: github.String("all"), ListOptions: github.ListOptions{Page: page, PerPage: pageSize},
 	})
 	if err != nil {
-		return nil, false, err
+		return nil, false, c.explainCheck(err)
 	}
 	return list.CheckRuns, resp.NextPage != 0 && page*pageSize < maxSameName, nil
 }

@@ -13,60 +13,78 @@ import (
 // own account that begins with marker, an HTML comment. It is written only if
 // body, which need not have the marker, says something else than it does.
 func (c *Client) StickyComment(ctx context.Context, repo string, number int, marker, body string) error {
-	owner, name, err := splitRepo(repo)
+	_, err := c.Stick(ctx, repo, number, marker, body)
+	return err
+}
+
+// Stick is StickyComment, and returns the comment's id.
+func (c *Client) Stick(ctx context.Context, repo string, number int, marker, body string) (id int64, err error) {
+	owner, name, err := SplitRepo(repo)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if !strings.HasPrefix(body, marker) {
-		body = marker + "\n" + body
-	}
-	body = clipBytes(body, MaxComment)
+	body = CommentBody(marker, body)
 	// A create whose outcome is not known is looked for before it is repeated.
 	for failed := 0; ; failed++ {
-		err = c.stick(ctx, owner, name, number, marker, body)
+		id, err = c.stick(ctx, owner, name, number, marker, body)
 		if !errors.Is(err, errUnknown) || failed == readRetries || ctx.Err() != nil {
 			break
 		}
 	}
 	switch {
 	case errors.Is(err, errTooMany):
-		return fmt.Errorf("comment on %s#%d: %w", repo, number, err)
+		return 0, fmt.Errorf("comment on %s#%d: %w", repo, number, err)
 	case err != nil:
-		return fmt.Errorf("comment on %s#%d: %w", repo, number, explain(err, needComments))
+		return 0, fmt.Errorf("comment on %s#%d: %w", repo, number, c.Explain(err, needComments))
 	}
-	return nil
+	return id, nil
+}
+
+// CommentBody is body with its marker, in what a comment holds.
+func CommentBody(marker, body string) string {
+	if !strings.HasPrefix(body, marker) {
+		body = marker + "\n" + body
+	}
+	return clipBytes(body, MaxComment)
 }
 
 // errUnknown is wrapped by the error of a create that may have happened.
 var errUnknown = errors.New("outcome unknown")
 
-func (c *Client) stick(ctx context.Context, owner, name string, number int, marker, body string) error {
-	old, err := c.findComment(ctx, owner, name, number, marker)
+func (c *Client) stick(ctx context.Context, owner, name string, number int, marker, body string) (int64, error) {
+	login := c.login
+	if c.loginOf != nil {
+		var err error
+		if login, err = c.loginOf(ctx); err != nil {
+			return 0, err
+		}
+	}
+	old, err := c.findComment(ctx, owner, name, number, login, marker)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if old != nil {
 		if strings.TrimSpace(old.GetBody()) == strings.TrimSpace(body) {
-			return nil
+			return old.GetID(), nil
 		}
-		err = c.send(ctx, costWrite, func(ctx context.Context) error {
+		return old.GetID(), c.send(ctx, costWrite, func(ctx context.Context) error {
 			_, _, err := c.api.Issues.EditComment(ctx, owner, name, old.GetID(), &github.IssueComment{Body: &body})
 			return err
 		})
-		return err
 	}
-	err = c.send(ctx, costCreate, func(ctx context.Context) error {
-		_, _, err := c.api.Issues.CreateComment(ctx, owner, name, number, &github.IssueComment{Body: &body})
+	var made *github.IssueComment
+	err = c.send(ctx, costCreate, func(ctx context.Context) (err error) {
+		made, _, err = c.api.Issues.CreateComment(ctx, owner, name, number, &github.IssueComment{Body: &body})
 		return err
 	})
 	if err != nil && !refusal(err) {
-		return fmt.Errorf("%w: %w", errUnknown, err)
+		return 0, fmt.Errorf("%w: %w", errUnknown, err)
 	}
-	return err
+	return made.GetID(), err
 }
 
-// findComment returns our comment, or nil.
-func (c *Client) findComment(ctx context.Context, owner, name string, number int, marker string) (*github.IssueComment, error) {
+// findComment returns the comment by login that begins with marker, or nil.
+func (c *Client) findComment(ctx context.Context, owner, name string, number int, login, marker string) (*github.IssueComment, error) {
 	o := &github.IssueListCommentsOptions{ListOptions: github.ListOptions{PerPage: pageSize, Page: 1}}
 	for seen := 0; seen < maxComments; seen += pageSize {
 		var page []*github.IssueComment
@@ -79,7 +97,7 @@ func (c *Client) findComment(ctx context.Context, owner, name string, number int
 			return nil, err
 		}
 		for _, m := range page {
-			if strings.EqualFold(m.GetUser().GetLogin(), c.login) && strings.HasPrefix(m.GetBody(), marker) {
+			if strings.EqualFold(m.GetUser().GetLogin(), login) && strings.HasPrefix(m.GetBody(), marker) {
 				return m, nil
 			}
 		}

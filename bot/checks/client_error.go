@@ -84,6 +84,9 @@ func limitOf(err error, now time.Time) (limited bool, wait time.Duration) {
 // refusal reports whether err is GitHub's last word on a request: the same
 // one again would get the same answer.
 func refusal(err error) bool {
+	if errors.As(err, new(permanent)) {
+		return true
+	}
 	if limited, _ := limitOf(err, time.Now()); limited {
 		return false
 	}
@@ -99,15 +102,45 @@ const (
 	needMetadata = "metadata: read"
 )
 
+// StatusOf is the status of the answer that an error of a request stands for,
+// 0 where there was none.
+func StatusOf(err error) int { return status(err) }
+
+// MessageOf is what GitHub said in that answer.
+func MessageOf(err error) string { return answerOf(err).message }
+
+// Refused reports whether err is GitHub's last word on a request: the same one
+// again would get the same answer.
+func Refused(err error) bool { return refusal(err) }
+
+// permanent is an error that another attempt would meet again.
+type permanent struct{ error }
+
+func (p permanent) Unwrap() error { return p.error }
+
+// Permanent is err as the last word on a request, though it is not GitHub's:
+// what a transport refuses to send.
+func Permanent(err error) error { return permanent{err} }
+
 // explanation says for people, in one line, why GitHub could not be told or
 // asked, and what to do about it; need is the permission that it takes.
 func explanation(err error, need string) string {
+	var known explained
+	if errors.As(err, &known) {
+		return known.text
+	}
+	return explainedTo(err, need, false)
+}
+
+func explainedTo(err error, need string, app bool) string {
 	a := answerOf(err)
 	msg := oneLine(a.message, maxReason)
 	limited, _ := limitOf(err, time.Now())
 	switch {
 	case limited:
 		return fmt.Sprintf("GitHub's rate limit is used up (%d %s)", a.code, msg)
+	case app && advice(a, need) != "":
+		return fmt.Sprintf("%s (%d %s)", advice(a, need), a.code, msg)
 	case a.code == http.StatusUnauthorized:
 		return fmt.Sprintf("GitHub does not accept the token (401 %s): it may have expired; installation tokens last an hour", msg)
 	case a.code == http.StatusForbidden:
@@ -126,13 +159,38 @@ func explanation(err error, need string) string {
 	return "GitHub cannot be reached: " + oneLine(err.Error(), maxReason)
 }
 
+// advice is what who runs an App can do about an answer, "" for others.
+func advice(a answer, need string) string {
+	switch {
+	case a.code == http.StatusUnauthorized:
+		return "GitHub does not accept the App's signature: check the App's id and private key, and that this machine's clock is right"
+	case a.code == http.StatusForbidden && strings.Contains(a.message, "suspended"):
+		return "the App's installation is suspended: who owns the account can unsuspend it in its settings, below GitHub Apps"
+	case a.code == http.StatusForbidden:
+		return fmt.Sprintf("the App may not do it: give it the permission `%s`, and have who owns the account accept it", need)
+	case a.code == http.StatusNotFound:
+		return fmt.Sprintf("GitHub does not find it: it is gone, or taken out of the App's installation, or the App lacks the permission `%s`", need)
+	}
+	return ""
+}
+
 // explained is an error that says for people what to do.
 type explained struct {
 	error
-	need string
+	text string
 }
 
-func (e explained) Error() string { return explanation(e.error, e.need) }
+func (e explained) Error() string { return e.text }
 func (e explained) Unwrap() error { return e.error }
 
-func explain(err error, need string) error { return explained{err, need} }
+// Explained is err with a text that says more about it than its answer does.
+func Explained(err error, text string) error { return explained{err, text} }
+
+// Explain is err, of a request that takes the permission need, with a text
+// that says what to do about it.
+func (c *Client) Explain(err error, need string) error {
+	if known := new(explained); errors.As(err, known) {
+		return explained{err, known.text} // by who knew more about it
+	}
+	return explained{err, explainedTo(err, need, c.app)}
+}

@@ -125,7 +125,7 @@ func NewReporter(plan *flow.Plan, c Config) *Reporter {
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel
 	var err error
-	if r.owner, r.repo, err = splitRepo(c.Repo); err != nil {
+	if r.owner, r.repo, err = SplitRepo(c.Repo); err != nil {
 		r.stop("check runs are not posted: " + err.Error())
 	}
 	go r.work(ctx)

@@ -3,8 +3,10 @@ package githubtest
 import (
 	"fmt"
 	"net/http"
+	"path"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -42,10 +44,51 @@ func (c *call) getCommit() *answer {
 	if refused != nil {
 		return refused
 	}
+	return ok(c.commit(sha))
+}
+
+// commit is a commit as JSON.
+func (c *call) commit(sha string) object {
 	url := c.url(c.repo, "/commits/"+sha)
-	return ok(c.s.api.fill("commit", object{
+	o := c.s.api.fill("commit", object{
 		"sha": sha, "url": url, "html_url": c.repo.web("/commit/" + sha), "comments_url": url + "/comments",
+	})
+	if m, ok := c.repo.messages[sha]; ok {
+		inner := o["commit"].(object)
+		inner["message"], inner["author"] = m.Text, object{"name": m.Name, "email": "author@github.test", "date": stamp(c.repo.born)}
+		if m.Author != "" {
+			o["author"] = c.s.user(m.Author)
+		}
+	}
+	return o
+}
+
+// compare says what SetCompare has set: up to 300 files, with the first page.
+func (c *call) compare() *answer {
+	base, head, found := strings.Cut(c.params["basehead"], "...")
+	if !found || c.repo.resolve(base) == "" || c.repo.resolve(head) == "" {
+		return notFound()
+	}
+	files := c.repo.compared[base+"..."+head]
+	files = files[:min(len(files), maxCompareFiles)]
+	if c.query("page") != "" && c.query("page") != "1" {
+		files = nil
+	}
+	at := c.commit(c.repo.resolve(base))
+	return ok(c.s.api.fill("commit-comparison", object{
+		"base_commit": at, "merge_base_commit": at, "status": "ahead", "files": mapped(files, c.changed),
 	}))
+}
+
+// changed is a file of a pull request or a comparison; "old => new" is one
+// that was renamed.
+func (c *call) changed(name string) object {
+	o := object{"filename": path.Clean(name), "status": "modified", "additions": 1, "changes": 1}
+	if from, to, renamed := strings.Cut(name, " => "); renamed {
+		o["filename"], o["previous_filename"], o["status"] = to, from, "renamed"
+	}
+	o["sha"] = blobSHA(o["filename"].(string))
+	return c.s.api.fill("diff-entry", o)
 }
 
 func (c *call) listCommitPulls() *answer {

@@ -54,9 +54,10 @@ func (c *call) file(ref, name, content string) object {
 
 func (c *call) entry(kind, ref, name, content string) object {
 	self := c.url(c.repo, "/contents/"+name+"?ref="+ref)
-	git, html := c.url(c.repo, "/git/blobs/"+blobSHA(content)), c.repo.web("/blob/"+ref+"/"+name)
+	sum := c.s.blobSHA(content)
+	git, html := c.url(c.repo, "/git/blobs/"+sum), c.repo.web("/blob/"+ref+"/"+name)
 	return object{
-		"type": kind, "size": len(content), "name": path.Base(name), "path": name, "sha": blobSHA(content),
+		"type": kind, "size": len(content), "name": path.Base(name), "path": name, "sha": sum,
 		"url": self, "git_url": git, "html_url": html, "download_url": c.repo.web("/raw/" + ref + "/" + name),
 		"_links": object{"self": self, "git": git, "html": html},
 	}

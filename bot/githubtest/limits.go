@@ -23,6 +23,10 @@ const (
 	maxStatusDescription = 140
 	// maxJSONFile is up to where a file's content is part of its JSON, in bytes.
 	maxJSONFile = 1 << 20
+	// maxPullFiles of a pull request, and maxCompareFiles of a comparison, are
+	// listed.
+	maxPullFiles    = 3000
+	maxCompareFiles = 300
 	// maxPerPage is the largest page; GitHub takes a larger number for it in silence.
 	maxPerPage = 100
 
@@ -44,6 +48,10 @@ const (
 	primaryWindow      = time.Hour
 	maxTokenLife       = time.Hour        // of an installation token
 	maxJWTLife         = 10 * time.Minute // exp of an App's JWT, from now
+	anonymousHourLimit = 60               // of requests without a token
+	archiveLife        = 5 * time.Minute  // of a link to an archive
+	codeLife           = 10 * time.Minute // of a code of a sign-in
+	manifestLife       = time.Hour        // of a manifest's code
 	deliveriesKept     = 72 * time.Hour   // how long deliveries can be listed
 	maxRequestBodySize = 4 << 20          // no request of the played operations is that large
 )

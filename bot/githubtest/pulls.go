@@ -1,7 +1,6 @@
 package githubtest
 
 import (
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,7 +21,7 @@ type Pull struct {
 	BaseSHA      string
 	User         string   // default: octocat
 	State        string   // open (default) or closed
-	Files        []string // paths that it changes
+	Files        []string // paths that it changes; "old => new": renamed
 
 	id   int64
 	born time.Time
@@ -127,12 +126,8 @@ func (c *call) listPullFiles() *answer {
 	if p == nil {
 		return notFound()
 	}
-	files, header := page(c, p.Files)
-	a := ok(mapped(files, func(name string) object {
-		return c.s.api.fill("diff-entry", object{
-			"sha": blobSHA(name), "filename": path.Clean(name), "status": "modified", "additions": 1, "changes": 1,
-		})
-	}))
+	files, header := page(c, p.Files[:min(len(p.Files), maxPullFiles)])
+	a := ok(mapped(files, c.changed))
 	a.header = header
 	return a
 }

@@ -18,6 +18,9 @@ type Repo struct {
 	commits     map[string]bool              // by SHA
 	branches    map[string]string            // SHA by name
 	files       map[string]map[string]string // content by path, by ref
+	modes       map[string]string            // of paths that are no plain file
+	messages    map[string]Message           // by SHA
+	compared    map[string][]string          // files by base...head
 	pulls       map[int]*Pull
 	permissions map[string]string // by login in lower case
 	suites      []*suite
@@ -40,7 +43,7 @@ func (s *Server) addRepo(fullName string) *Repo {
 		s.repos[key] = &Repo{
 			s: s, id: s.nextID(), fullName: fullName, born: time.Now(),
 			commits: map[string]bool{}, branches: map[string]string{}, files: map[string]map[string]string{},
-			pulls: map[int]*Pull{}, permissions: map[string]string{},
+			pulls: map[int]*Pull{}, permissions: map[string]string{}, modes: map[string]string{}, messages: map[string]Message{}, compared: map[string][]string{},
 		}
 	}
 	return s.repos[key]
@@ -77,6 +80,37 @@ func (r *Repo) SetFile(ref, path, content string) {
 		r.files[ref] = map[string]string{}
 	}
 	r.files[ref][path] = content
+}
+
+// SetMode makes a path something else than a plain file at every ref: "100755"
+// executable, "120000" a symbolic link to its content, "160000" a repository of
+// its own at the commit that is its content. The contents API shows all of them
+// as files.
+func (r *Repo) SetMode(path, mode string) {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	r.modes[path] = mode
+}
+
+// Message is what a commit says.
+type Message struct {
+	Text   string
+	Author string // login; "": GitHub knows none for it
+	Name   string
+}
+
+// SetMessage adds a commit that says something.
+func (r *Repo) SetMessage(sha string, m Message) {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	r.commits[sha], r.messages[sha] = true, m
+}
+
+// SetCompare sets the files that differ between two refs.
+func (r *Repo) SetCompare(base, head string, files ...string) {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	r.compared[base+"..."+head] = files
 }
 
 const defaultBranch = "main"

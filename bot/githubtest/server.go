@@ -30,6 +30,7 @@ type Server struct {
 	repos      map[string]*Repo // by full name in lower case
 	tokens     map[string]*token
 	users      map[string]int64 // ids by login
+	sums       map[string]string
 	requests   []*Request
 	violations []Violation
 	banned     bool
@@ -48,7 +49,7 @@ func New(t testing.TB) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{t: t, api: api, ops: operations(), repos: map[string]*Repo{}, tokens: map[string]*token{}, users: map[string]int64{}}
+	s := &Server{t: t, api: api, ops: operations(), repos: map[string]*Repo{}, tokens: map[string]*token{}, users: map[string]int64{}, sums: map[string]string{}}
 	t.Cleanup(func() {
 		for _, v := range s.Violations() {
 			t.Errorf("github: %s", v)
@@ -194,7 +195,7 @@ func (s *Server) reply(w http.ResponseWriter, rec *Request, tok *token, a *answe
 		body, contentType = []byte(garbage), "text/html"
 	}
 	h := w.Header()
-	if len(body) > 0 {
+	if len(body) > 0 || a.raw != nil {
 		h.Set("Content-Type", contentType)
 	}
 	for _, add := range []http.Header{a.header, f.Header} {
