@@ -40,7 +40,7 @@ const ActionApprove = "approve"
 // Post shows a Verdict. One with more annotations than a request may have
 // takes several; at most maxJobAnnotations are shown.
 func (c *Client) Post(ctx context.Context, v Verdict) error {
-	owner, repo, err := splitRepo(v.Repo)
+	owner, repo, err := SplitRepo(v.Repo)
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (c *Client) Post(ctx context.Context, v Verdict) error {
 		n := min(len(left), requestAnnotations)
 		k.annotations, left = left[:n], left[n:]
 		if err := c.post(ctx, owner, repo, k, first); err != nil {
-			return fmt.Errorf("check run %s of %s at %.12s: %w", v.Name, v.Repo, v.SHA, explain(err, needChecks))
+			return fmt.Errorf("check run %s of %s at %.12s: %w", v.Name, v.Repo, v.SHA, c.explainCheck(err))
 		}
 	}
 	return nil
