@@ -26,6 +26,10 @@ type Engine struct {
 	// Output is where an attempt's log goes while it is written. Nil: nowhere.
 	// A Writer that is an io.Closer is closed when the attempt has ended.
 	Output func(j *Job, attempt int) io.Writer
+	// LogOffset says, of an attempt that is taken up again, how many bytes of
+	// its log the Output of earlier processes has kept: the Writer is given
+	// what follows them. It is called after Output. Nil: none.
+	LogOffset func(j *Job, attempt int) int64
 	// FailFast cancels the rest of a run when its first job has failed, but
 	// for the after invocations that failures are meant to start.
 	FailFast bool
@@ -60,6 +64,10 @@ var (
 // more. When ctx is done, every remote job is cancelled first; the cause of a
 // deadline makes the run timed_out, any other cancelled. The error is about
 // the engine itself (the journal); jobs that fail are in the report.
+//
+// With the cause [ErrDetached], Run lets go of what runs instead, journals what
+// is decided, and returns within a second, without a report and with an error
+// that wraps ErrDetached. Run with the journal's events as History goes on.
 func (e *Engine) Run(ctx context.Context, o RunOptions) (*Run, error) {
 	r := newRunner(e, o)
 	r.restore(o.History)
@@ -69,12 +77,18 @@ func (e *Engine) Run(ctx context.Context, o RunOptions) (*Run, error) {
 	for _, inv := range o.Plan.Roots {
 		r.activate(r.invs[inv], false)
 	}
+	if isDetached(ctx) {
+		r.detach()
+	}
 	r.flush()
 	r.loop(ctx)
+	if r.detached {
+		return nil, r.leave()
+	}
 	report := r.report()
 	r.emit(Event{Kind: RunCompleted, Conclusion: report.Conclusion})
 	r.flush()
-	notes := r.close()
+	notes := r.close(ReporterDrain)
 	report.Notes = append(report.Notes, notes...)
 	return report, r.err
 }
@@ -95,9 +109,13 @@ type runner struct {
 	flying    int // attempts and look-ups whose goroutines have not ended
 	stop      error
 	err       error
-	events    []Event  // of the batch at hand
-	unwritten []Event  // not in the journal yet: starts of jobs
-	effects   []func() // to begin once the batch is journalled
+	detached  bool
+	base      context.Context //nolint:containedctx // of every attempt: done when the run is let go of
+	letGo     context.CancelCauseFunc
+	events    []Event     // of the batch at hand
+	unwritten []Event     // not in the journal yet: starts of jobs
+	late      *time.Timer // until they are written; nil: it does not run
+	effects   []func()    // to begin once the batch is journalled
 	outs      []*outbox
 	notes     []string
 }
@@ -122,6 +140,8 @@ func newRunner(e *Engine, o RunOptions) *runner {
 			is.jobs = append(is.jobs, js)
 		}
 	}
+	base, letGo := context.WithCancelCause(context.Background())
+	r.base, r.letGo = context.WithValue(base, baseKey{}, base), letGo
 	for _, rep := range e.Reporters {
 		r.outs = append(r.outs, newOutbox(rep))
 	}
@@ -133,13 +153,17 @@ func newRunner(e *Engine, o RunOptions) *runner {
 // that what it leads to shares one commit of the journal.
 func (r *runner) loop(ctx context.Context) {
 	done := ctx.Done()
-	for r.left > 0 || r.flying > 0 {
+	for r.left > 0 && !r.detached || r.flying > 0 {
 		select {
 		case f := <-r.msgs:
 			f()
 		case <-done:
 			done = nil
-			r.cancelRun(context.Cause(ctx))
+			if isDetached(ctx) {
+				r.detach()
+			} else {
+				r.cancelRun(context.Cause(ctx))
+			}
 		}
 		for more := true; more; {
 			select {
@@ -152,8 +176,23 @@ func (r *runner) loop(ctx context.Context) {
 		r.flush()
 	}
 	close(r.closed)
+	r.letGo(nil)
+	r.stopTimers()
+}
+
+func (r *runner) stopTimers() {
+	stopTimer(r.late)
 	for _, is := range r.invs {
-		is.stopTimer()
+		stopTimer(is.timer)
+	}
+	for _, js := range r.jobs {
+		stopTimer(js.timer)
+	}
+}
+
+func stopTimer(t *time.Timer) {
+	if t != nil {
+		t.Stop()
 	}
 }
 
@@ -189,12 +228,12 @@ func (r *runner) flush() {
 	for len(r.events) > 0 || len(r.effects) > 0 {
 		events, effects := r.events, r.effects
 		r.events, r.effects = nil, nil
-		if err := r.record(events, len(effects) > 0); err != nil {
-			r.err = fmt.Errorf("run journal: %w", err)
-			r.cancelRun(errJournal)
-		}
+		r.record(events, len(effects) > 0)
 		for _, b := range r.outs {
 			b.add(events)
+		}
+		if r.detached {
+			continue // the next process comes to the same effects
 		}
 		for _, f := range effects {
 			f()
@@ -203,27 +242,51 @@ func (r *runner) flush() {
 }
 
 // record journals the batch. That a job has started decides nothing, and a
-// resumed run is told again: alone it waits for the next batch, which saves
-// every short job a write to disk.
-func (r *runner) record(events []Event, effects bool) error {
-	if r.e.Journal == nil || r.err != nil {
-		return nil
+// resumed run is told again: alone it waits for the next batch, StartDelay at
+// most, which saves every short job a write to disk.
+func (r *runner) record(events []Event, effects bool) {
+	if r.e.Journal == nil {
+		return
 	}
 	r.unwritten = append(r.unwritten, events...)
 	wait := !effects
 	for i := range r.unwritten {
 		wait = wait && r.unwritten[i].Kind == JobStarted
 	}
-	if wait {
-		return nil
+	if !wait {
+		r.write()
+	} else if r.late == nil && len(r.unwritten) > 0 {
+		r.late = time.AfterFunc(StartDelay, func() { r.post(r.write) })
 	}
-	events = r.unwritten
-	r.unwritten = nil
-	return r.e.Journal.Report(context.Background(), events)
 }
 
-func (r *runner) close() []string {
-	ctx, cancel := context.WithTimeout(context.Background(), ReporterDrain)
+// write journals what is not in the journal yet. When it cannot, the run is
+// cancelled.
+func (r *runner) write() {
+	stopTimer(r.late)
+	events := r.unwritten
+	r.late, r.unwritten = nil, nil
+	if len(events) == 0 || r.err != nil {
+		return
+	}
+	if err := r.e.Journal.Report(context.Background(), events); err != nil {
+		r.err = fmt.Errorf("run journal: %w", err)
+		r.cancelRun(errJournal)
+	}
+}
+
+// leave ends a run that is let go of, and returns what Run does.
+func (r *runner) leave() error {
+	r.write()
+	r.close(DetachDrain)
+	if r.err != nil {
+		return fmt.Errorf("%w: %w", ErrDetached, r.err)
+	}
+	return ErrDetached
+}
+
+func (r *runner) close(limit time.Duration) []string {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	var notes []string
 	for _, b := range r.outs {
@@ -236,7 +299,7 @@ func (r *runner) close() []string {
 
 // cancelRun ends everything that runs and lets nothing new begin.
 func (r *runner) cancelRun(cause error) {
-	if r.halted() {
+	if r.halted() || r.detached {
 		return
 	}
 	r.stop = cause
@@ -259,8 +322,7 @@ func (r *runner) cancelJobs(cause error, which func(*jobState) bool) {
 			if js.done || !which(js) {
 				continue
 			}
-			if js.cancel != nil {
-				js.cancel(cause)
+			if js.interrupt(cause) {
 				continue
 			}
 			r.conclude(js, Result{Conclusion: Cancelled, Cause: CauseCancelled, Error: stopText(cause)})

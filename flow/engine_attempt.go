@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -21,8 +20,13 @@ type jobState struct {
 	jobID    string
 	infra    int                     // attempts that failed before they started
 	retries  int                     // attempts that the project's retry has used
-	resumed  bool                    // dispatched by a process that is gone
+	resumed  bool                    // dispatched by a process that is gone, and not attached to yet
+	doom     error                   // why it is cancelled as soon as it is attached to
 	retryAt  time.Time               // in a history: when it is attempted again
+	final    *Result                 // in a history: of the last attempt, which decides
+	ended    int                     // in a history: the event
+	mark     Mark                    // in a history: how far the attempt has come
+	sent     time.Time               // when the attempt was sent; zero: not yet
 	timer    *time.Timer             // until the next attempt
 	cancel   context.CancelCauseFunc // of the attempt that runs
 	done     bool
@@ -30,76 +34,12 @@ type jobState struct {
 	attempts []AttemptReport
 }
 
-// lane is what of a run happens one at a time: the jobs of one queue-id, or
-// those of one queue on one host.
-type lane struct {
-	busy    bool
-	waiting []*jobState // those that are ready
-}
-
-// next takes the waiting job that is listed first in the file.
-func (l *lane) next() *jobState {
-	if l.busy || len(l.waiting) == 0 {
-		return nil
-	}
-	js := slices.MinFunc(l.waiting, inFileOrder)
-	l.remove(js)
-	l.busy = true
-	return js
-}
-
-func (l *lane) remove(js *jobState) {
-	if i := slices.Index(l.waiting, js); i >= 0 {
-		l.waiting = slices.Delete(l.waiting, i, i+1)
-	}
-}
-
-func inFileOrder(a, b *jobState) int {
-	pa, pb := a.inv.Project.Pos, b.inv.Project.Pos
-	if pa.Line != pb.Line {
-		return pa.Line - pb.Line
-	}
-	if pa.Col != pb.Col {
-		return pa.Col - pb.Col
-	}
-	return a.index - b.index
-}
-
-// ready has a job attempted as soon as its lane is free.
-func (r *runner) ready(js *jobState) {
-	if js.lane == nil {
-		key := "host\x00" + js.Host + "\x00" + js.Queue
-		if js.QueueID != "" {
-			key = "queue-id\x00" + js.QueueID
-		}
-		js.lane = r.lanes[key]
-		if js.lane == nil {
-			js.lane = &lane{}
-			r.lanes[key] = js.lane
-		}
-	}
-	js.lane.waiting = append(js.lane.waiting, js)
-	l := js.lane
-	r.effects = append(r.effects, func() { r.drive(l) }) // once all that become ready together are known
-}
-
-// drive starts the next job of a lane, if the lane is free.
-func (r *runner) drive(l *lane) {
-	if js := l.next(); js != nil {
-		r.begun(js)
-	}
-}
-
-// free ends a job's turn in its lane.
-func (r *runner) free(js *jobState) {
-	l := js.lane
-	l.busy = false
-	r.effects = append(r.effects, func() { r.drive(l) })
-}
-
 // begun has its turn: it gets its commit, then its attempt. In between it
 // counts as queued.
 func (r *runner) begun(js *jobState) {
+	if r.detached {
+		return
+	}
 	if js.done { // cancelled while it waited
 		r.free(js)
 		return
@@ -112,6 +52,8 @@ func (r *runner) begun(js *jobState) {
 	switch {
 	case c.sha != "":
 		r.dispatch(js, c.sha)
+	case js.resumed:
+		r.dispatch(js, "")
 	case c.busy:
 		c.waiting = append(c.waiting, js)
 	case c.asked:
@@ -132,17 +74,17 @@ func (r *runner) dispatch(js *jobState, commit string) {
 		r.conclude(js, Result{Conclusion: Failure, Cause: CauseDependency, Error: err.Error()})
 		return
 	}
-	resumed := js.resumed
-	js.resumed = false
-	if !resumed {
+	if !js.resumed {
 		js.number++
 		js.jobID = attemptJobID(r.o.ID, js.Key, js.number)
 		now := time.Now()
+		js.mark, js.sent = Mark{}, time.Time{}
 		js.attempts = append(js.attempts, AttemptReport{JobID: js.jobID, Status: StatusQueued, QueuedAt: now})
 		r.emit(Event{Time: now, Kind: JobQueued, Job: js.Job, Attempt: js.number, JobID: js.jobID})
 	}
 	a := Attempt{
-		Run: r.o.ID, Job: js.Job, Number: js.number, JobID: js.jobID, Resumed: resumed,
+		Run: r.o.ID, Job: js.Job, Number: js.number, JobID: js.jobID, Resumed: js.resumed,
+		SentAt: js.mark.SentAt, StartedAt: js.attempts[len(js.attempts)-1].StartedAt,
 		Commit: commit, Inputs: inputs, Timeout: js.inv.Timeout, QueueTimeout: js.inv.QueueTimeout,
 	}
 	if js.Source.Kind == SourceOwn {
@@ -158,25 +100,34 @@ func (r *runner) exec(js *jobState, a Attempt) {
 		r.scoutEnded(js)
 		return
 	}
-	ctx, cancel := context.WithCancelCause(context.Background())
-	js.cancel = cancel
+	ctx, cancel := context.WithCancelCause(r.base)
+	js.cancel, js.resumed = cancel, false
+	if js.doom != nil {
+		cancel(js.doom)
+		js.doom = nil
+	}
+	mark := js.mark
+	a.Sent = func(at time.Time) { r.post(func() { js.sent = at }) }
 	a.Started = func(at time.Time) { r.post(func() { r.attemptStarted(js, at) }) }
 	a.Resolved = func(sha string) { r.post(func() { r.resolved(js.Source, sha) }) }
-	tail := &tailWriter{limit: LogTailLimit}
 	r.worker(func() func() {
-		log := io.Writer(tail)
-		if r.e.Output != nil {
-			if w := r.e.Output(js.Job, a.Number); w != nil {
-				log = io.MultiWriter(tail, w)
-				if c, ok := w.(io.Closer); ok {
-					defer c.Close()
-				}
-			}
-		}
+		log := r.e.openLog(&a, mark)
+		defer log.close()
+		a.Marked = log.marked
 		res, err := r.e.Executor.Exec(ctx, a, log)
 		cause := context.Cause(ctx)
 		cancel(nil)
-		return func() { r.attemptEnded(js, verdict(res, err, cause), tail.String(), errors.Is(err, ErrRefused)) }
+		return func() {
+			if r.detached && isLeft(err, cause) {
+				r.attemptLeft(js, log.mark())
+				return
+			}
+			if cause == nil && a.Resumed && res.Conclusion == Cancelled && js.inv.overdue() {
+				cause = errTimeout // for which the process before this one has cancelled it
+				r.timeout(js.inv)
+			}
+			r.attemptEnded(js, verdict(res, err, cause), log.tail.String(), errors.Is(err, ErrRefused))
+		}
 	})
 }
 
@@ -196,7 +147,7 @@ func verdict(res Result, err, cause error) Result {
 			}
 		}
 	}
-	if cause != nil && (err != nil || res.Conclusion == Cancelled || res.Lost) {
+	if cause != nil && !errors.Is(cause, ErrDetached) && (err != nil || res.Conclusion == Cancelled || res.Lost) {
 		why := stopText(cause)
 		res.Conclusion, res.Cause = Cancelled, CauseCancelled
 		if errors.Is(cause, errTimeout) {
@@ -218,41 +169,62 @@ func (r *runner) attemptStarted(js *jobState, at time.Time) {
 		return
 	}
 	rep := &js.attempts[len(js.attempts)-1]
-	if rep.Status == StatusQueued {
-		rep.Status, rep.StartedAt = StatusInProgress, at
-		r.emit(Event{Time: at, Kind: JobStarted, Job: js.Job, Attempt: js.number, JobID: js.jobID})
+	if rep.Status != StatusQueued {
+		return // it is in the history
 	}
-	r.armTimeout(js.inv, time.Since(rep.StartedAt))
+	rep.Status, rep.StartedAt = StatusInProgress, at
+	r.emit(Event{Time: at, Kind: JobStarted, Job: js.Job, Attempt: js.number, JobID: js.jobID})
+	if js.inv.clock.IsZero() {
+		js.inv.clock = at
+		r.armTimeout(js.inv)
+	}
 }
 
-// armTimeout starts the clock of an invocation's jobs at the first start,
-// which a resumed run finds in its history.
-func (r *runner) armTimeout(is *invState, since time.Duration) {
-	if is.timer != nil || is.Timeout <= 0 {
+// armTimeout ends an invocation's jobs when their time is over, which counts
+// from the first start, whichever process saw it.
+func (r *runner) armTimeout(is *invState) {
+	if is.Timeout <= 0 {
 		return
 	}
-	is.timer = time.AfterFunc(is.Timeout-min(max(since, 0), is.Timeout), func() {
-		r.post(func() {
-			is.timer = nil // an attempt that is retried starts the clock anew
-			r.timeout(is)
-		})
+	left := is.Timeout - max(0, time.Since(is.clock))
+	if left <= 0 {
+		left = AttachGrace
+	}
+	is.timer = time.AfterFunc(left, func() {
+		r.post(func() { r.timeout(is) })
 	})
 }
 
 // timeout ends what runs of an invocation, and what never got its turn.
 func (r *runner) timeout(is *invState) {
-	if is.phase != phaseRunning {
+	stopTimer(is.timer)
+	if is.phase != phaseRunning || is.clock.IsZero() {
 		return
 	}
+	if !is.overdue() { // the clock was set back, or has begun anew
+		r.armTimeout(is)
+		return
+	}
+	is.clock = time.Time{} // an attempt that is retried starts it anew
 	for _, js := range is.jobs {
-		switch {
-		case js.done:
-		case js.cancel != nil:
-			js.cancel(errTimeout)
-		default:
+		if !js.done && !js.interrupt(errTimeout) {
 			r.conclude(js, Result{Conclusion: TimedOut, Cause: CauseTimeout, Error: errTimeout.Error()})
 		}
 	}
+}
+
+// interrupt cancels what of a job is, or may be, on a host; false: nothing is.
+func (js *jobState) interrupt(cause error) bool {
+	switch {
+	case js.cancel != nil:
+		js.cancel(cause)
+	case js.resumed && js.doom == nil:
+		js.doom = cause
+	case js.resumed:
+	default:
+		return false
+	}
+	return true
 }
 
 // attemptEnded takes an attempt's result and decides whether the job is
@@ -260,9 +232,6 @@ func (r *runner) timeout(is *invState) {
 func (r *runner) attemptEnded(js *jobState, res Result, log string, refused bool) {
 	js.cancel = nil
 	rep := &js.attempts[len(js.attempts)-1]
-	if rep.StartedAt.IsZero() || !res.StartedAt.IsZero() && res.StartedAt.Before(rep.StartedAt) {
-		rep.StartedAt = res.StartedAt
-	}
 	rep.complete(&res, log)
 	if res.Commit != "" && js.Source.Kind == SourceGit {
 		r.resolved(js.Source, res.Commit)
@@ -274,12 +243,12 @@ func (r *runner) attemptEnded(js *jobState, res Result, log string, refused bool
 		ev.RetryAt = time.Now().Add(delay)
 	}
 	r.emit(ev)
-	r.free(js)
 	if again {
 		r.again(js, delay)
-		return
+	} else {
+		r.conclude(js, res)
 	}
-	r.conclude(js, res)
+	r.free(js) // after fail-fast, which may cancel the next in its lane
 }
 
 // again makes a job ready after a delay.

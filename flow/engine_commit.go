@@ -51,10 +51,13 @@ func (r *runner) resolve(s Source, c *commitState) {
 	c.busy = true
 	r.effects = append(r.effects, func() {
 		r.worker(func() func() {
-			ctx, cancel := context.WithTimeout(context.Background(), ResolveTimeout)
+			ctx, cancel := context.WithTimeout(r.base, ResolveTimeout)
 			defer cancel()
 			sha, err := r.e.Resolve(ctx, s)
 			return func() {
+				if r.detached && err != nil {
+					return // it was not given the time to know
+				}
 				c.busy, c.asked = false, true
 				if err == nil && isCommit(sha) {
 					r.resolved(s, sha)

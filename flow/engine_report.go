@@ -54,8 +54,12 @@ func (r *runner) jobReport(js *jobState) JobReport {
 	return rep
 }
 
-// complete takes over how the attempt ended.
+// complete takes over how the attempt ended. An earlier start that the result
+// tells of wins over the one that was seen.
 func (a *AttemptReport) complete(res *Result, log string) {
+	if a.StartedAt.IsZero() || !res.StartedAt.IsZero() && res.StartedAt.Before(a.StartedAt) {
+		a.StartedAt = res.StartedAt
+	}
 	a.Status, a.Conclusion, a.Cause = StatusCompleted, res.Conclusion, res.Cause
 	a.ExitCode, a.Error, a.Log, a.CompletedAt = res.ExitCode, res.Error, log, res.CompletedAt
 }

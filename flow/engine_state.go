@@ -2,6 +2,7 @@ package flow
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -26,13 +27,9 @@ type invState struct {
 	waiting []*invState // those that wait for it to be complete
 	failed  *jobState   // the first job that did not pass, of its own or its after
 	skipped string      // why it was skipped; "" when it was not
-	timer   *time.Timer // its jobs' time, armed by the first start
-}
-
-func (is *invState) stopTimer() {
-	if is.timer != nil {
-		is.timer.Stop()
-	}
+	clock   time.Time   // the first start, from which its jobs' time counts; zero: none yet
+	fired   time.Time   // in a history: when that time was over last
+	timer   *time.Timer // ends its jobs when it is
 }
 
 // passed reports whether those that wait for it may start.
@@ -75,10 +72,18 @@ func (r *runner) begin(is *invState) {
 	}
 	is.phase = phaseRunning
 	is.waits = len(is.jobs)
+	for _, js := range is.inHistory() {
+		if js.done {
+			r.jobEnded(js)
+		} else {
+			r.conclude(js, *js.final)
+		}
+	}
 	for _, js := range is.jobs {
 		switch {
-		case js.done: // in the history
-			r.jobEnded(js)
+		case js.done:
+		case js.resumed: // whatever has become of the run: it is on its host
+			r.ready(js)
 		case is.skipped != "":
 			r.conclude(js, Result{Conclusion: Skipped, Cause: CauseDependency, Error: is.skipped})
 		case r.stopped(is):
@@ -90,6 +95,22 @@ func (r *runner) begin(is *invState) {
 			r.ready(js)
 		}
 	}
+	if is.phase == phaseRunning && !is.clock.IsZero() {
+		r.armTimeout(is)
+	}
+}
+
+// inHistory returns the jobs whose end the history tells of, in its order: the
+// first that failed is the reason for what follows.
+func (is *invState) inHistory() []*jobState {
+	var ended []*jobState
+	for _, js := range is.jobs {
+		if js.done || js.final != nil {
+			ended = append(ended, js)
+		}
+	}
+	slices.SortStableFunc(ended, func(a, b *jobState) int { return a.ended - b.ended })
+	return ended
 }
 
 // stopped reports whether nothing new of the invocation may begin.
@@ -102,9 +123,7 @@ func (r *runner) conclude(js *jobState, res Result) {
 	if js.inv.IgnoreErrors && (res.Conclusion == Failure || res.Conclusion == TimedOut) {
 		res.Conclusion = Neutral
 	}
-	if js.timer != nil {
-		js.timer.Stop()
-	}
+	stopTimer(js.timer)
 	if js.lane != nil {
 		js.lane.remove(js)
 	}
@@ -147,7 +166,7 @@ func (r *runner) failFast(is *invState) {
 // invEnded starts the after invocations that the outcome asks for.
 func (r *runner) invEnded(is *invState) {
 	is.phase = phaseEnded
-	is.stopTimer()
+	stopTimer(is.timer)
 	ok := is.passed()
 	var due []*invState
 	for _, edge := range is.After {

@@ -71,6 +71,7 @@ type record struct {
 	Conclusion Conclusion `json:"conclusion,omitempty"`
 	Message    string     `json:"message,omitempty"`
 	RetryAt    time.Time  `json:"retry_at,omitzero"`
+	Mark       *Mark      `json:"mark,omitempty"`
 }
 
 // EncodeEvent returns the event as one line of JSON, without its end, for
@@ -78,7 +79,7 @@ type record struct {
 func EncodeEvent(ev *Event) ([]byte, error) {
 	rec := record{
 		Time: ev.Time, Kind: ev.Kind, Run: ev.Run, Attempt: ev.Attempt, JobID: ev.JobID, Result: ev.Result,
-		Log: ev.Log, Commit: ev.Commit, Conclusion: ev.Conclusion, Message: ev.Message, RetryAt: ev.RetryAt,
+		Log: ev.Log, Commit: ev.Commit, Conclusion: ev.Conclusion, Message: ev.Message, RetryAt: ev.RetryAt, Mark: ev.Mark,
 	}
 	if ev.Job != nil {
 		rec.Job = ev.Job.Key
@@ -184,7 +185,7 @@ func decodeRecord(line []byte, jobs map[string]*Job) (Event, error) {
 	}
 	ev := Event{
 		Time: rec.Time, Kind: rec.Kind, Run: rec.Run, Attempt: rec.Attempt, JobID: rec.JobID, Result: rec.Result,
-		Log: rec.Log, Commit: rec.Commit, Conclusion: rec.Conclusion, Message: rec.Message, RetryAt: rec.RetryAt,
+		Log: rec.Log, Commit: rec.Commit, Conclusion: rec.Conclusion, Message: rec.Message, RetryAt: rec.RetryAt, Mark: rec.Mark,
 	}
 	if rec.Source != nil {
 		ev.Source = *rec.Source
@@ -199,47 +200,3 @@ func decodeRecord(line []byte, jobs map[string]*Job) (Event, error) {
 
 // Close closes the journal's file.
 func (j *Journal) Close() error { return j.f.Close() }
-
-// restore takes the run to where its history ends: what was decided stays,
-// what was dispatched is attached to, what was due again is waited for.
-func (r *runner) restore(history []Event) {
-	for i := range history {
-		ev := &history[i]
-		switch ev.Kind {
-		case RunStarted:
-			r.started = ev.Time
-			continue
-		case CommitResolved:
-			r.commit(ev.Source).sha = ev.Commit
-			continue
-		}
-		if js := r.jobs[ev.Job]; js != nil {
-			js.restore(ev)
-		}
-	}
-}
-
-func (js *jobState) restore(ev *Event) {
-	switch ev.Kind {
-	case JobQueued:
-		js.number, js.jobID, js.resumed = ev.Attempt, ev.JobID, true
-		js.attempts = append(js.attempts, AttemptReport{JobID: ev.JobID, Status: StatusQueued, QueuedAt: ev.Time})
-	case JobStarted:
-		rep := &js.attempts[len(js.attempts)-1]
-		rep.Status, rep.StartedAt = StatusInProgress, ev.Time
-	case AttemptCompleted:
-		js.resumed = false
-		rep, res := &js.attempts[len(js.attempts)-1], ev.Result
-		rep.complete(res, ev.Log)
-		if !ev.RetryAt.IsZero() {
-			if res.NotStarted && js.infra < InfraRetries {
-				js.infra++
-			} else {
-				js.retries++
-			}
-			js.retryAt = ev.RetryAt
-		}
-	case JobCompleted:
-		js.done, js.result = true, *ev.Result
-	}
-}

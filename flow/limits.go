@@ -42,6 +42,16 @@ const (
 	// ReporterDrain is how long a run's end waits for its Reporters to take
 	// the last events.
 	ReporterDrain = 30 * time.Second
+	// DetachDrain is the same for a run that is let go of: who lets go is in
+	// a hurry, and the journal has it all.
+	DetachDrain = 500 * time.Millisecond
+	// StartDelay is how long the start of a job may wait for something else to
+	// be journalled with: short jobs need no write of their own, and the time
+	// of long ones counts from their start even after a crash.
+	StartDelay = time.Second
+	// AttachGrace is how long jobs whose time was over while no process
+	// watched them may take to tell that they have ended in time.
+	AttachGrace = 5 * time.Second
 )
 
 // The limits of reading a file.

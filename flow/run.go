@@ -54,13 +54,26 @@ type Attempt struct {
 	Resumed bool   // it may have been dispatched already by a process that is gone
 	Commit  string // exact commit; "": the host resolves Source.Ref and its Result says to what
 	Inputs  []InputFile
+	// Of a Resumed attempt: when it was sent to its host, or at the earliest;
+	// when it started, zero if that is not known; and where in the host's log
+	// the Executor begins, as Marked was told.
+	SentAt    time.Time
+	StartedAt time.Time
+	LogOffset int64
 	// Timeout is how long it may run; 0 is without limit. The engine cancels
 	// ctx when the project's time is over; a host uses this as its own guard.
 	Timeout      time.Duration
 	QueueTimeout time.Duration // how long it may wait on the host before it starts
+	// Sent, when not nil, is called before the attempt is sent to its host,
+	// and when it is found there.
+	Sent func(time.Time)
 	// Started, when not nil, is called once, when the host says that the
 	// scenario has started.
 	Started func(time.Time)
+	// Marked, when not nil, is called by the goroutine that writes the log:
+	// what it writes next can also be had by beginning at that offset of the
+	// host's log. An Executor that never calls it always begins at 0.
+	Marked func(offset int64)
 	// Resolved, when not nil, is called when the host says which commit it
 	// has checked out, as early as it does.
 	Resolved func(commit string)
@@ -113,6 +126,12 @@ var ErrRefused = errors.New("refused")
 // or, when it wraps [ErrNotStarted], that it never began. When ctx is done
 // the remote job is cancelled; Exec then still takes up to its own bound to
 // have that confirmed, and returns a Result with the conclusion Cancelled.
+//
+// When the cause of ctx, or of its [Teardown], is [ErrDetached], the remote
+// job is left as it is: Exec returns within a second, with an error that wraps
+// ErrDetached, and holds back what of the log may not be written as it is (the
+// beginning of a secret). With Resumed, the next process attaches to the job.
+// It writes the same log from its LogOffset on, byte for byte.
 type Executor interface {
 	Exec(ctx context.Context, a Attempt, log io.Writer) (Result, error)
 }
@@ -127,6 +146,7 @@ const (
 	JobQueued        EventKind = "job_queued"        // Attempt and JobID: it is about to be sent to its host
 	JobStarted       EventKind = "job_started"       // the host has started the attempt
 	AttemptCompleted EventKind = "attempt_completed" // Result
+	JobDetached      EventKind = "job_detached"      // Mark: a process has let go of the attempt, which goes on
 	JobCompleted     EventKind = "job_completed"     // Result: the job's last word
 	RunCompleted     EventKind = "run_completed"     // Conclusion
 	Note             EventKind = "note"              // Message, for people
@@ -147,6 +167,7 @@ type Event struct {
 	Conclusion Conclusion
 	Message    string
 	RetryAt    time.Time // AttemptCompleted: when it is attempted again; zero: not
+	Mark       *Mark     // JobDetached
 }
 
 // Reporter is told what happens in a run. The events of one call belong

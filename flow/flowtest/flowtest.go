@@ -4,6 +4,7 @@ package flowtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -17,17 +18,22 @@ type Step struct {
 	Queue  time.Duration // before it starts
 	Run    time.Duration // from its start to its end
 	Log    string
+	Parts  int         // the log comes in so many parts, spread over Run; 0 is 1: all at the start
 	Result flow.Result // zero: success
 	Err    error
-	Deaf   bool // it does not obey a cancel
+	Deaf   bool          // it does not obey a cancel
+	Linger time.Duration // from a cancel to its end
 }
 
 // Executor plays scripts. The zero value has every attempt succeed at once.
+// It stands for the hosts, too: an attempt that is let go of goes on, and is
+// attached to when it comes again with Resumed.
 type Executor struct {
 	// Script says how an attempt goes; nil is the zero Step.
 	Script func(a flow.Attempt) Step
 
 	mu       sync.Mutex
+	jobs     map[string]*job // by job-id
 	attempts []flow.Attempt
 	running  map[string]int
 	most     map[string]int
@@ -35,69 +41,53 @@ type Executor struct {
 
 // Exec implements flow.Executor.
 func (e *Executor) Exec(ctx context.Context, a flow.Attempt, log io.Writer) (flow.Result, error) {
-	e.begin(a)
-	defer e.end(a)
-	var s Step
-	if e.Script != nil {
-		s = e.Script(a)
+	if cause := context.Cause(ctx); errors.Is(cause, flow.ErrDetached) {
+		return flow.Result{}, cause
 	}
-	if s.Deaf {
-		ctx = context.WithoutCancel(ctx)
+	j := e.job(a)
+	if a.Sent != nil {
+		a.Sent(j.sent)
 	}
-	if !wait(ctx, s.Queue) {
-		return flow.Result{Conclusion: flow.Cancelled, Cause: flow.CauseCancelled}, nil
+	if j.step.Deaf {
+		ctx = flow.Teardown(ctx)
 	}
-	if s.Err != nil && s.Run == 0 {
-		return flow.Result{}, s.Err
+	res, err := j.watch(ctx, a, &logReader{text: j.step.Log, at: a.LogOffset, to: log, marked: a.Marked})
+	if errors.Is(err, flow.ErrDetached) {
+		e.mu.Lock()
+		j.left = true
+		e.mu.Unlock()
+	} else {
+		e.end(a)
 	}
-	start := time.Now()
-	if a.Started != nil {
-		a.Started(start)
-	}
-	if s.Result.Commit != "" && a.Resolved != nil {
-		a.Resolved(s.Result.Commit)
-	}
-	if _, err := io.WriteString(log, s.Log); err != nil {
-		return flow.Result{}, err
-	}
-	res := s.Result
-	res.StartedAt = start
-	if !wait(ctx, s.Run) {
-		return flow.Result{Conclusion: flow.Cancelled, Cause: flow.CauseCancelled, Error: "host confirmed", StartedAt: start, CompletedAt: time.Now()}, nil
-	}
-	if s.Err != nil {
-		return flow.Result{}, s.Err
-	}
-	if res.Conclusion == "" {
-		res.Conclusion = flow.Success
-	}
-	for _, out := range a.Job.Out {
-		if res.Conclusion == flow.Success {
-			res.Artifacts = append(res.Artifacts, flow.Artifact{File: out.File, Host: a.Job.Host, JobID: a.JobID})
-		}
-	}
-	res.CompletedAt = time.Now()
-	return res, nil
+	return res, err
 }
 
-func wait(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return ctx.Err() == nil
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-func (e *Executor) begin(a flow.Attempt) {
+// job returns the attempt's job on its host, a new one unless it is there.
+func (e *Executor) job(a flow.Attempt) *job {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.attempts = append(e.attempts, a)
+	j := e.jobs[a.JobID]
+	switch {
+	case j == nil || !a.Resumed:
+		j = &job{sent: time.Now()}
+		if e.Script != nil {
+			j.step = e.Script(a)
+		}
+		if e.jobs == nil {
+			e.jobs = make(map[string]*job)
+		}
+		e.jobs[a.JobID] = j
+		e.attempts = append(e.attempts, a)
+	case j.left:
+		j.left = false
+		return j // it has run all the time
+	}
+	e.begin(a)
+	return j
+}
+
+// begin counts an attempt that runs. Called with mu held.
+func (e *Executor) begin(a flow.Attempt) {
 	if e.running == nil {
 		e.running, e.most = make(map[string]int), make(map[string]int)
 	}

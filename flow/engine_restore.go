@@ -1,0 +1,84 @@
+package flow
+
+import "time"
+
+// restore takes the run to where its history ends: what was decided stays,
+// what was dispatched is attached to, what was due again is waited for.
+func (r *runner) restore(history []Event) {
+	for i := range history {
+		ev := &history[i]
+		switch ev.Kind {
+		case RunStarted:
+			r.started = ev.Time
+			continue
+		case CommitResolved:
+			r.commit(ev.Source).sha = ev.Commit
+			continue
+		}
+		if js := r.jobs[ev.Job]; js != nil {
+			js.inv.passes(ev.Time)
+			js.restore(ev, i)
+		}
+	}
+	for _, js := range r.jobs {
+		if js.resumed {
+			r.attach(js)
+		}
+	}
+}
+
+// attach prepares for a job that is, or may be, on its host.
+func (r *runner) attach(js *jobState) {
+	if js.attempts[len(js.attempts)-1].QueuedAt.Before(js.inv.fired) {
+		js.doom = errTimeout // the process before this one may not have come to it
+	}
+	if js.Source.Kind != SourceGit {
+		return
+	}
+	if c := r.commit(js.Source); c.sha == "" { // it finds out, as before
+		c.asked, c.busy, c.scout = true, true, js
+	}
+}
+
+func (js *jobState) restore(ev *Event, at int) {
+	switch ev.Kind {
+	case JobQueued:
+		js.number, js.jobID, js.resumed, js.mark, js.final = ev.Attempt, ev.JobID, true, Mark{SentAt: ev.Time}, nil
+		js.attempts = append(js.attempts, AttemptReport{JobID: ev.JobID, Status: StatusQueued, QueuedAt: ev.Time})
+	case JobStarted:
+		rep := &js.attempts[len(js.attempts)-1]
+		rep.Status, rep.StartedAt = StatusInProgress, ev.Time
+		if js.inv.clock.IsZero() {
+			js.inv.clock = ev.Time
+		}
+	case JobDetached:
+		js.mark = *ev.Mark
+	case AttemptCompleted:
+		js.resumed = false
+		rep, res := &js.attempts[len(js.attempts)-1], ev.Result
+		rep.complete(res, ev.Log)
+		if ev.RetryAt.IsZero() {
+			js.final, js.ended = res, at
+			return
+		}
+		if res.NotStarted && js.infra < InfraRetries {
+			js.infra++
+		} else {
+			js.retries++
+		}
+		js.retryAt = ev.RetryAt
+	case JobCompleted:
+		js.done, js.resumed, js.result, js.ended = true, false, *ev.Result, at
+	}
+}
+
+// passes notes that the time in a history has come to t: the clock of an
+// invocation's jobs may have run down before.
+func (is *invState) passes(t time.Time) {
+	if is.clock.IsZero() || is.Timeout <= 0 {
+		return
+	}
+	if end := is.clock.Add(is.Timeout); !t.Before(end) {
+		is.clock, is.fired = time.Time{}, end
+	}
+}
