@@ -18,4 +18,25 @@ const (
 	acceptTime = 5 * time.Second
 	// maxGUID is the length of X-GitHub-Delivery, which has 36 characters.
 	maxGUID = 64
+	// sliceTime is how long a run is worked before it is let go of and taken up
+	// again: below the queue's ten minutes for a piece of work.
+	sliceTime = 5 * time.Minute
+	// sliceGap between two slices.
+	sliceGap = time.Millisecond
+	// logInterval between two writes of what jobs print: pages look live, and
+	// a chatty job costs two commits a second.
+	logInterval = 500 * time.Millisecond
+	// logBacklog of a job's log that the database has not taken yet, in bytes;
+	// beyond it the log has a hole.
+	logBacklog = 8 << 20
+	// postTime is how long the end of a run waits for GitHub to take it; what
+	// it has not taken by then is posted later.
+	postTime = 2 * time.Minute
+	// postAge of a run for whose check GitHub is waited: after a day nobody
+	// looks at it.
+	postAge = 24 * time.Hour
+	// postBatch of runs that are posted again at once.
+	postBatch = 100
+	// sourceAge of an archive that no run has asked for.
+	sourceAge = 24 * time.Hour
 )

@@ -15,7 +15,8 @@ import (
 type Engine struct {
 	Executor Executor
 	// Journal, when not nil, has each batch of events before any of its
-	// effects begin. When it fails the run is cancelled.
+	// effects begin. When it fails the run is cancelled; when its error wraps
+	// ErrDetached, the run is let go of: another process has taken it over.
 	Journal Reporter
 	// Reporters are told of events as they come, each at its own pace: a run
 	// does not wait for them until its end, and then for ReporterDrain.
@@ -271,6 +272,10 @@ func (r *runner) write() {
 	}
 	if err := r.e.Journal.Report(context.Background(), events); err != nil {
 		r.err = fmt.Errorf("run journal: %w", err)
+		if errors.Is(err, ErrDetached) {
+			r.detach()
+			return
+		}
 		r.cancelRun(errJournal)
 	}
 }
