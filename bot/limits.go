@@ -18,6 +18,13 @@ const (
 	acceptTime = 5 * time.Second
 	// maxGUID is the length of X-GitHub-Delivery, which has 36 characters.
 	maxGUID = 64
+	// idleTime of a connection: proxies keep theirs for a minute.
+	idleTime = 90 * time.Second
+	// stopTime for everything to be let go of at the end: orchestrators kill
+	// after 30 s.
+	stopTime = 20 * time.Second
+	// choreInterval between two rounds of what is done now and then.
+	choreInterval = time.Minute
 	// sliceTime is how long a run is worked before it is let go of and taken up
 	// again: below the queue's ten minutes for a piece of work.
 	sliceTime = 5 * time.Minute

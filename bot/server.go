@@ -1,0 +1,159 @@
+package bot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/cromt/cromt/bot/githubapp"
+	"github.com/cromt/cromt/bot/store"
+)
+
+// Server is the App: it takes webhooks, works what they lead to, and shows it.
+type Server struct {
+	Store    *store.Store
+	GitHub   *githubapp.App
+	Settings *Settings
+	// Secret is the webhook's.
+	Secret []byte
+	// Folder is for what can be had again.
+	Folder  string
+	Metrics *Metrics
+	// Pages serve everything but webhooks and operation; nil: there are none.
+	Pages  http.Handler
+	Logger *slog.Logger
+	// Retention is how long runs are kept; 0 is for ever.
+	Retention time.Duration
+}
+
+// Serve works until ctx is done, and then lets go of the runs that it works:
+// nothing is cancelled, the next process goes on with them.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	sources, err := NewSources(s.Folder)
+	if err != nil {
+		return err
+	}
+	runner := &Runner{Store: s.Store, GitHub: s.GitHub, Settings: s.Settings, Metrics: s.Metrics, Sources: sources, Logger: s.Logger}
+	intake := &Intake{Store: s.Store, GitHub: s.GitHub, Settings: s.Settings, Logger: s.Logger}
+	handler, err := s.handler()
+	if err != nil {
+		return err
+	}
+	// Work is told to stop by its own context: the queue then waits for it to
+	// let go, instead of cancelling it.
+	working, letGo := context.WithCancel(context.WithoutCancel(ctx))
+	defer letGo()
+	queue, err := s.Store.Start(ctx, store.Workers{
+		Deliver: intake.Deliver,
+		Work: func(ctx context.Context, run string) (time.Duration, error) {
+			ctx, cancel := context.WithCancel(ctx)
+			defer cancel()
+			defer context.AfterFunc(working, cancel)()
+			return runner.Work(ctx, run)
+		},
+	})
+	if err != nil {
+		return err
+	}
+	web := &http.Server{
+		Handler: handler, ReadHeaderTimeout: webhookTime, IdleTimeout: idleTime, MaxHeaderBytes: 64 << 10,
+		BaseContext: func(net.Listener) context.Context { return working },
+		ErrorLog:    slog.NewLogLogger(s.Logger.Handler(), slog.LevelDebug),
+	}
+	background, stop := context.WithCancel(ctx)
+	defer stop()
+	chores := make(chan struct{})
+	go func() {
+		defer close(chores)
+		s.chores(background, runner, sources)
+	}()
+	served := make(chan error, 1)
+	go func() { served <- web.Serve(ln) }()
+	select {
+	case err = <-served:
+	case <-ctx.Done():
+	}
+	return errors.Join(err, s.stop(web, queue, letGo, stop, chores))
+}
+
+// stop ends everything in the order in which nothing is lost: no more
+// webhooks, then no more work, then what is at hand.
+func (s *Server) stop(web *http.Server, queue *store.Queue, letGo, stop func(), chores <-chan struct{}) error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+	defer cancel()
+	letGo() // runs, and pages that wait for news
+	err := web.Shutdown(ctx)
+	stop()
+	<-chores
+	if qerr := queue.Stop(ctx); qerr != nil {
+		err = errors.Join(err, qerr)
+	}
+	return err
+}
+
+// handler routes the requests.
+func (s *Server) handler() (http.Handler, error) {
+	webhook, err := NewWebhook(s.Secret, s.accept, s.Metrics.Delivery, s.Logger)
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/webhook", webhook)
+	mux.Handle("GET /metrics", s.Metrics.Handler())
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", s.ready)
+	if s.Pages != nil {
+		mux.Handle("/", s.Pages)
+	}
+	return mux, nil
+}
+
+// ready says whether deliveries can be taken.
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), acceptTime)
+	defer cancel()
+	if err := s.Store.Ping(ctx); err != nil {
+		s.Logger.Error("not ready", "error", err)
+		http.Error(w, "the database does not answer", http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprintln(w, "ready")
+}
+
+func (s *Server) accept(ctx context.Context, d Delivery) (bool, error) {
+	return s.Store.Accept(ctx, store.Delivery{
+		GUID: d.GUID, Event: d.Event.Name, Action: d.Event.Action, Repo: d.Event.Repo.FullName, Installation: d.Event.Installation,
+		Payload: d.Payload, ReceivedAt: d.ReceivedAt,
+	})
+}
+
+// chores are done now and then: what GitHub was not told is told, what is old
+// is removed.
+func (s *Server) chores(ctx context.Context, r *Runner, sources *Sources) {
+	tick := time.NewTicker(choreInterval)
+	defer tick.Stop()
+	for first := true; ; first = false {
+		if err := r.Post(ctx); err != nil && ctx.Err() == nil {
+			s.Logger.Warn("check runs not posted", "error", err)
+		}
+		if !first {
+			if err := sources.Prune(time.Now()); err != nil {
+				s.Logger.Warn("sources not pruned", "error", err)
+			}
+			if s.Retention > 0 {
+				if _, err := s.Store.Prune(ctx, time.Now().Add(-s.Retention)); err != nil && ctx.Err() == nil {
+					s.Logger.Warn("old runs not removed", "error", err)
+				}
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
