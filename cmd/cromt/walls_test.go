@@ -20,6 +20,7 @@ var allowed = map[string][]string{
 	"sparky/agent":         {"flow", "sparky", "sparky/tomtit", "modernc.org/sqlite", "modernc.org/sqlite/lib"},
 	"bot/checks":           {"flow", "github.com/google/go-github/v60/github"},
 	"bot/comment":          {},
+	"bot/config":           {"flow", "bot/trust"},
 	"bot/event":            {},
 	"bot/trigger":          {"flow", "bot/event"},
 	"bot/trust":            {"flow"},
