@@ -17,8 +17,8 @@ type Setting struct {
 	Keys []Setting
 	// Each is called for every entry of a list of maps, and returns its keys.
 	Each func(Pos) []Setting
-	// Skip leaves the value to another reader.
-	Skip bool
+	// Skip leaves the value, which is not null, to another reader.
+	Skip func()
 	// Refuse is what is wrong with the key itself, RefuseHint what to do
 	// instead. The value, which may be a secret, is not repeated.
 	Refuse, RefuseHint string
@@ -76,7 +76,7 @@ func (p *parser) settings(n *yaml.Node, what string, settings []Setting) {
 
 func (s Setting) typ() valueType {
 	switch {
-	case s.Skip || s.Refuse != "":
+	case s.Skip != nil || s.Refuse != "":
 		return valueType{raw: s.Refuse != "", null: true}
 	case s.Keys != nil:
 		return valueType{kind: yaml.MappingNode, null: true, want: "a map"}
@@ -88,7 +88,8 @@ func (s Setting) typ() valueType {
 
 func (p *parser) setting(s Setting, k, v *yaml.Node) {
 	switch {
-	case s.Skip:
+	case s.Skip != nil:
+		s.Skip()
 	case s.Refuse != "":
 		p.fail(p.pos(k), s.Refuse, s.RefuseHint)
 	case s.Keys != nil:

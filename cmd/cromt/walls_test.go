@@ -20,11 +20,12 @@ var allowed = map[string][]string{
 	"sparky/agent":      {"flow", "sparky", "sparky/tomtit", "modernc.org/sqlite", "modernc.org/sqlite/lib"},
 
 	"bot": {
-		"flow", "bot/event",
+		"flow", "sparky", "bot/checks", "bot/comment", "bot/event", "bot/githubapp", "bot/store", "bot/trigger", "bot/trust",
 		"github.com/prometheus/client_golang/prometheus", "github.com/prometheus/client_golang/prometheus/collectors", "github.com/prometheus/client_golang/prometheus/promhttp",
 	},
 	"bot/checks":     {"flow", "github.com/google/go-github/v60/github"},
 	"bot/comment":    {},
+	"bot/config":     {"flow", "bot/trust"},
 	"bot/event":      {},
 	"bot/githubapp":  {"bot/checks", "github.com/google/go-github/v60/github", "github.com/bradleyfalzon/ghinstallation/v2"},
 	"bot/trigger":    {"flow", "bot/event"},
@@ -42,7 +43,7 @@ var allowed = map[string][]string{
 	"cmd/cromt/gitrepo":    {},
 	"cmd/cromt/hosts":      {"flow", "sparky"},
 	"cmd/cromt": {
-		"flow", "sparky", "sparky/agent", "sparky/tomtit", "bot/checks", "cmd/cromt/action", "cmd/cromt/completion", "cmd/cromt/console", "cmd/cromt/gitrepo", "cmd/cromt/hosts",
+		"flow", "sparky", "sparky/agent", "sparky/tomtit", "bot", "bot/checks", "bot/config", "bot/githubapp", "bot/store", "cmd/cromt/action", "cmd/cromt/completion", "cmd/cromt/console", "cmd/cromt/gitrepo", "cmd/cromt/hosts",
 		"github.com/alecthomas/kong",
 	},
 }
