@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/cromt/cromt/bot/store"
 	"github.com/cromt/cromt/flow"
 )
 
@@ -28,9 +29,24 @@ type Metrics struct {
 	failures   *prometheus.CounterVec
 }
 
-// Queue tells how much waits to be worked, and since when.
-type Queue interface {
-	Depth(ctx context.Context) (waiting int, oldest time.Duration, err error)
+// Queue tells how many deliveries and runs wait to be worked, and since when
+// the oldest does.
+type Queue func(ctx context.Context) (waiting int, oldest time.Duration, err error)
+
+// QueueOf is the Queue of a store.
+func QueueOf(s *store.Store) Queue {
+	return func(ctx context.Context) (waiting int, oldest time.Duration, err error) {
+		st, err := s.Stats(ctx)
+		if err != nil {
+			return 0, 0, err
+		}
+		for _, at := range []time.Time{st.OldestAt, st.OldestRunAt} {
+			if !at.IsZero() {
+				oldest = max(oldest, time.Since(at))
+			}
+		}
+		return st.Deliveries[store.DeliveryQueued] + st.OpenRuns[store.Queued], oldest, nil
+	}
 }
 
 // NewMetrics returns metrics that have counted nothing. q is asked at each
@@ -123,7 +139,7 @@ func (c *queueCollector) Describe(ch chan<- *prometheus.Desc) { ch <- c.depth; c
 func (c *queueCollector) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), acceptTime)
 	defer cancel()
-	waiting, oldest, err := c.q.Depth(ctx)
+	waiting, oldest, err := c.q(ctx)
 	if err != nil {
 		ch <- prometheus.NewInvalidMetric(c.depth, err)
 		return

@@ -14,9 +14,9 @@ import (
 	"github.com/cromt/cromt/flow"
 )
 
-type queue struct{ err error }
-
-func (q queue) Depth(context.Context) (int, time.Duration, error) { return 3, 90 * time.Second, q.err }
+func queue(err error) bot.Queue {
+	return func(context.Context) (int, time.Duration, error) { return 3, 90 * time.Second, err }
+}
 
 func scrape(t *testing.T, m *bot.Metrics) (int, string) {
 	t.Helper()
@@ -30,7 +30,7 @@ func scrape(t *testing.T, m *bot.Metrics) (int, string) {
 }
 
 func TestMetrics(t *testing.T) {
-	m := bot.NewMetrics(queue{})
+	m := bot.NewMetrics(queue(nil))
 	m.Delivery("push", "accepted")
 	m.GitHub("POST /repos/{owner}/{repo}/check-runs", 201, 30*time.Millisecond, 4999)
 	m.Started("https://a:4000", 2*time.Second)
@@ -57,7 +57,7 @@ func TestMetrics(t *testing.T) {
 }
 
 func TestMetricsWithoutQueue(t *testing.T) {
-	if code, text := scrape(t, bot.NewMetrics(queue{errors.New("database is locked")})); code != 500 || !strings.Contains(text, "database is locked") {
+	if code, text := scrape(t, bot.NewMetrics(queue(errors.New("database is locked")))); code != 500 || !strings.Contains(text, "database is locked") {
 		t.Errorf("%d %s", code, text)
 	}
 }

@@ -237,3 +237,6 @@ func (a *App) budget(installation int64) *checks.Budget {
 	}
 	return b
 }
+
+// WebURL is where the repositories are, without a slash at the end.
+func (a *App) WebURL() string { return a.web.String() }

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/cromt/cromt/bot"
+	"github.com/cromt/cromt/bot/config"
+	"github.com/cromt/cromt/bot/githubapp"
+	"github.com/cromt/cromt/bot/store"
+	"github.com/cromt/cromt/flow"
+	"github.com/cromt/cromt/sparky"
+)
+
+type serveCmd struct {
+	Config  string `default:"bot.yaml" placeholder:"FILE" help:"The configuration."`
+	Cache   string `placeholder:"DIR" help:"Folder for source archives, which can be had again. Default: a folder of the user's cache."`
+	Verbose bool   `short:"v" help:"Log what is asked and done."`
+}
+
+// Help implements kong.HelpProvider.
+func (serveCmd) Help() string {
+	return `The GitHub App: it takes webhooks at /webhook, runs the jobs.yaml of repositories that have installed it on
+the hosts that its configuration lists, and shows each run as check runs. Every key of the configuration
+can be set by a variable CROMT_… instead.
+
+/healthz, /readyz and /metrics are for those who operate it. TERM or ctrl-C ends it without cancelling
+anything: the next process goes on with the runs.`
+}
+
+// Run is the subcommand.
+func (c *serveCmd) Run(ctx context.Context, p *program) error {
+	cfg, err := config.Load(c.Config, p.getenv)
+	if err != nil {
+		return usage(err)
+	}
+	for _, w := range cfg.Warnings {
+		fmt.Fprintln(p.stderr, "cromt: warning: "+w)
+	}
+	level := slog.LevelInfo
+	if c.Verbose {
+		level = slog.LevelDebug
+	}
+	log := slog.New(slog.NewJSONHandler(p.stderr, &slog.HandlerOptions{Level: level}))
+	s, err := c.server(ctx, cfg, p, log)
+	if err != nil {
+		return usage(err)
+	}
+	defer s.Store.Close()
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
+	if err != nil {
+		return usage(fmt.Errorf("listen: %w", err))
+	}
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	log.Info("ready", "address", ln.Addr().String(), "version", buildVersion(), "hosts", len(cfg.Hosts))
+	if err := s.Serve(ctx, ln); err != nil {
+		return &exitError{exitInfra, err}
+	}
+	log.Info("stopped")
+	return nil
+}
+
+// server joins what the configuration names.
+func (c *serveCmd) server(ctx context.Context, cfg *config.Config, p *program, log *slog.Logger) (*bot.Server, error) {
+	cache := c.Cache
+	if cache == "" {
+		dir, err := os.UserCacheDir()
+		if err != nil {
+			return nil, fmt.Errorf("cache: %w; name a folder with --cache", err)
+		}
+		cache = filepath.Join(dir, "cromt", "sources")
+	}
+	db, err := store.Open(ctx, cfg.Database.Driver+":"+strings.TrimPrefix(cfg.Database.Source.Reveal(), cfg.Database.Driver+":"), store.Options{Logger: log})
+	if err != nil {
+		return nil, err
+	}
+	metrics := bot.NewMetrics(bot.QueueOf(db))
+	app, err := githubapp.New(githubapp.Config{
+		AppID: cfg.GitHub.AppID, PrivateKey: []byte(cfg.GitHub.PrivateKey.Reveal()), APIURL: cfg.GitHub.APIURL,
+		UserAgent: "cromt/" + buildVersion(), Logger: log, Observe: metrics.GitHub,
+	})
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return &bot.Server{
+		Store: db, GitHub: app, Settings: botSettings(cfg, app.WebURL()), Secret: []byte(cfg.GitHub.WebhookSecret.Reveal()), Folder: cache,
+		Metrics: metrics, Logger: log, Retention: cfg.Retention,
+	}, nil
+}
+
+// botSettings are what of the configuration runs need.
+func botSettings(cfg *config.Config, gitURL string) *bot.Settings {
+	secrets := cfg.Secrets()
+	return &bot.Settings{
+		ConfigPath: cfg.ConfigPath, DefaultHost: cfg.DefaultHost, Hosts: cfg.Entries(), PublicURL: cfg.PublicURL, GitURL: gitURL,
+		Host: func(e flow.HostEntry) (sparky.HostConfig, error) {
+			h, ok := cfg.Host(e)
+			if !ok {
+				return sparky.HostConfig{}, fmt.Errorf("host %s is not in the configuration", e.URL)
+			}
+			return sparky.HostConfig{
+				URL: e.URL, Name: e.Name, Token: h.Token.Reveal(), CA: h.CA, InsecureSkipVerify: e.InsecureSkipVerify,
+				Slots: e.Slots, SparrowRepo: e.SparrowRepo, PublicPort: e.PublicPort,
+			}, nil
+		},
+		Secret: func(repo, name string) (string, error) {
+			value, err := secrets.Lookup(repo, name)
+			return value.Reveal(), err
+		},
+	}
+}
