@@ -23,7 +23,7 @@ var allowed = map[string][]string{
 	"bot/config":           {"flow", "bot/trust"},
 	"bot/event":            {},
 	"bot/trigger":          {"flow", "bot/event"},
-	"bot/trust":            {"flow"},
+	"bot/trust":            {"flow", "bot/event"},
 	"bot/githubtest":       {"github.com/getkin/kin-openapi/openapi3", "github.com/getkin/kin-openapi/openapi3filter", "github.com/getkin/kin-openapi/routers", "github.com/getkin/kin-openapi/routers/legacy"},
 	"cmd/cromt/action":     {"flow", "bot/checks", "bot/comment", "bot/event", "cmd/cromt/console", "github.com/sethvargo/go-githubactions"},
 	"cmd/cromt/console":    {"flow", "golang.org/x/term"},
