@@ -45,6 +45,9 @@ func TestSecretIsNotSeen(t *testing.T) {
 	if got := fmt.Sprintf("%s %v %q %d %#v", s, s, s, s, s); got != "*** *** *** *** ***" || s.String() != "***" {
 		t.Errorf("%s", got)
 	}
+	if data, err := json.Marshal(s); err != nil || string(data) != `"***"` || s.LogValue().String() != "***" {
+		t.Errorf("%s, %v, %v", data, err, s.LogValue())
+	}
 	if s.Reveal() != text || !s.IsSet() || (config.Secret{}).IsSet() || config.NewSecret("").IsSet() || (config.Secret{}).Reveal() != "" {
 		t.Error("Reveal or IsSet")
 	}

@@ -13,7 +13,7 @@ type Approval struct {
 // one of a fork, whoever wrote it. The head of a pull request whose repository
 // is gone counts as a fork's.
 func NeedsApproval(headRepo, repo string) bool {
-	return headRepo == "" || repo == "" || !strings.EqualFold(headRepo, repo)
+	return repo == "" || !strings.EqualFold(headRepo, repo)
 }
 
 // Approve decides about the approval of sha, by someone who may (see Command

@@ -1,0 +1,204 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cromt/cromt/bot/githubtest"
+)
+
+const webhookSecret = "It's a Secret to Everybody"
+
+// appSite is the App as a process of its own, with a GitHub and two hosts.
+type appSite struct {
+	t       *testing.T
+	gh      *githubtest.Server
+	repo    *githubtest.Repo
+	dir     string
+	hosts   []string // URLs of agents
+	install int64
+	log     *syncBuffer
+	process *exec.Cmd
+	addr    string
+	guid    int
+}
+
+// newAppSite starts the App. extra is more of its configuration.
+func newAppSite(t *testing.T, extra string) *appSite {
+	t.Helper()
+	gh := githubtest.New(t)
+	s := &appSite{t: t, gh: gh, repo: gh.AddRepo(actionRepo), dir: t.TempDir(), log: &syncBuffer{}}
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := gh.AddApp("cromt", &key.PublicKey)
+	s.install = gh.AddInstallation(app, "octo", []string{actionRepo}, map[string]string{
+		"checks": "write", "pull_requests": "write", "issues": "write", "contents": "read", "metadata": "read",
+	})
+	s.file("app.pem", string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})))
+	s.file("webhook", webhookSecret)
+	var hosts strings.Builder
+	for _, name := range []string{"hostA", "hostB"} {
+		_, addr := startAgent(t, "cromt", "127.0.0.1:0", filepath.Join(s.dir, name))
+		s.hosts = append(s.hosts, "http://"+addr)
+		fmt.Fprintf(&hosts, "  - url: http://%s\n    name: %s\n    repos: [\"octo/*\"]\n", addr, name)
+	}
+	s.file("bot.yaml", fmt.Sprintf("listen: 127.0.0.1:0\npublic_url: http://127.0.0.1:8080\ngithub: {app_id: %d, private_key_file: app.pem, webhook_secret_file: webhook, api_url: %q}\ndatabase: sqlite:%s\nhosts:\n%s%s",
+		app, gh.URL(), filepath.Join(s.dir, "cromt.db"), hosts.String(), extra))
+	s.start()
+	return s
+}
+
+func (s *appSite) file(name, text string) {
+	s.t.Helper()
+	if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// start starts the process and waits until it is ready.
+func (s *appSite) start() {
+	s.t.Helper()
+	s.process = exec.Command("cromt", "serve", "--config", filepath.Join(s.dir, "bot.yaml"), "--cache", filepath.Join(s.dir, "cache"))
+	stderr, err := s.process.StderrPipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.process.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() {
+		_ = s.process.Process.Kill()
+		_ = s.process.Wait()
+		if s.t.Failed() {
+			s.t.Logf("log of the App:\n%s", s.log)
+		}
+	})
+	lines := bufio.NewScanner(stderr)
+	for lines.Scan() {
+		fmt.Fprintln(s.log, lines.Text())
+		var line struct{ Msg, Address string }
+		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "ready" {
+			s.addr = line.Address
+			go func() { _, _ = io.Copy(s.log, stderr) }()
+			return
+		}
+	}
+	s.t.Fatalf("the App is not ready:\n%s", s.log)
+}
+
+// kill ends the process as a crash does.
+func (s *appSite) kill() {
+	_ = s.process.Process.Kill()
+	_ = s.process.Wait()
+}
+
+// deliver sends a webhook; the repository, sender and installation are added.
+func (s *appSite) deliver(event string, payload map[string]any) int {
+	s.t.Helper()
+	p := map[string]any{
+		"repository": map[string]any{
+			"id": 1, "name": "app", "full_name": actionRepo, "owner": map[string]any{"login": "octo", "id": 1},
+			"default_branch": "main", "clone_url": "https://github.com/" + actionRepo + ".git",
+		},
+		"sender":       map[string]any{"login": "octo", "id": 1, "type": "User"},
+		"installation": map[string]any{"id": s.install},
+	}
+	maps.Copy(p, payload)
+	body, err := json.Marshal(p)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.guid++
+	return s.post(event, fmt.Sprintf("%08d-cc78-11e3-81ab-4c9367dc0958", s.guid), body)
+}
+
+func (s *appSite) post(event, guid string, body []byte) int {
+	s.t.Helper()
+	mac := hmac.New(sha256.New, []byte(webhookSecret))
+	mac.Write(body)
+	r, err := http.NewRequest(http.MethodPost, "http://"+s.addr+"/webhook", bytes.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for name, value := range map[string]string{
+		"X-GitHub-Event": event, "X-GitHub-Delivery": guid, "X-Hub-Signature-256": "sha256=" + hex.EncodeToString(mac.Sum(nil)), "Content-Type": "application/json",
+	} {
+		r.Header.Set(name, value)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode
+}
+
+// push makes a commit that GitHub knows, with the files, and delivers its push.
+func (s *appSite) push(sha string, files map[string]string) {
+	s.t.Helper()
+	s.repo.AddCommit(sha)
+	for name, text := range files {
+		s.repo.SetFile(sha, name, text)
+	}
+	s.repo.SetBranch("main", sha)
+	code := s.deliver("push", map[string]any{
+		"ref": "refs/heads/main", "before": strings.Repeat("0", 40), "after": sha, "created": true, "deleted": false, "forced": false,
+		"head_commit": map[string]any{"id": sha, "message": "one"}, "commits": []any{}, "pusher": map[string]any{"name": "octo"},
+	})
+	if code != http.StatusAccepted {
+		s.t.Errorf("push: %d", code)
+	}
+}
+
+// eventually waits until the condition holds.
+func (s *appSite) eventually(what string, holds func() bool) {
+	s.t.Helper()
+	deadline := time.After(60 * time.Second)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			s.t.Fatalf("%s: not within a minute; check runs: %+v", what, s.repo.CheckRuns())
+		}
+	}
+}
+
+// concluded waits until the check run of that name at a commit is completed.
+func (s *appSite) concluded(name, sha string) githubtest.CheckRun {
+	s.t.Helper()
+	var found githubtest.CheckRun
+	s.eventually(name+" is concluded", func() bool {
+		for _, k := range s.repo.CheckRuns() {
+			if k.Name == name && k.HeadSHA == sha && k.Status == "completed" {
+				found = k
+				return true
+			}
+		}
+		return false
+	})
+	return found
+}
