@@ -60,9 +60,9 @@ func newAppSite(t *testing.T, extra string) *appSite {
 	s.file("webhook", webhookSecret)
 	var hosts strings.Builder
 	for _, name := range []string{"hostA", "hostB"} {
-		_, addr := startAgent(t, "cromt", "127.0.0.1:0", filepath.Join(s.dir, name))
-		s.hosts = append(s.hosts, "http://"+addr)
-		fmt.Fprintf(&hosts, "  - url: http://%s\n    name: %s\n    repos: [\"octo/*\"]\n", addr, name)
+		_, url := startAgentProcess(t)
+		s.hosts = append(s.hosts, url)
+		fmt.Fprintf(&hosts, "  - url: %s\n    name: %s\n    repos: [\"octo/*\"]\n", url, name)
 	}
 	s.file("bot.yaml", fmt.Sprintf("listen: 127.0.0.1:0\npublic_url: http://127.0.0.1:8080\ngithub: {app_id: %d, private_key_file: app.pem, webhook_secret_file: webhook, api_url: %q}\ndatabase: sqlite:%s\nhosts:\n%s%s",
 		app, gh.URL(), filepath.Join(s.dir, "cromt.db"), hosts.String(), extra))

@@ -29,7 +29,7 @@ var allowed = map[string][]string{
 	"bot/event":      {},
 	"bot/githubapp":  {"bot/checks", "github.com/google/go-github/v60/github", "github.com/bradleyfalzon/ghinstallation/v2"},
 	"bot/trigger":    {"flow", "bot/event"},
-	"bot/trust":      {"flow"},
+	"bot/trust":      {"flow", "bot/event"},
 	"bot/githubtest": {"github.com/getkin/kin-openapi/openapi3", "github.com/getkin/kin-openapi/openapi3filter", "github.com/getkin/kin-openapi/routers", "github.com/getkin/kin-openapi/routers/legacy"},
 	"bot/store": {
 		"flow", "modernc.org/sqlite", "github.com/jackc/pgx/v5/pgconn", "github.com/jackc/pgx/v5/stdlib",
