@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
-	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -86,7 +85,3 @@ func (w *world) mints(t *testing.T) []map[string]any {
 	}
 	return out
 }
-
-type roundTrip func(*http.Request) (*http.Response, error)
-
-func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

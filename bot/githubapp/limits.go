@@ -28,28 +28,19 @@ const (
 	// pageSize of lists, the largest there is.
 	pageSize = 100
 	// maxInstallations, maxRepositories of one installation, maxOpenPulls of a
-	// repository, maxUserRepos of a user: beyond what GitHub's hour of 5,000
+	// repository: beyond what GitHub's hour of 5,000
 	// requests could serve.
 	maxInstallations = 20_000
 	maxRepositories  = 20_000
 	maxOpenPulls     = 3_000
-	maxUserRepos     = 5_000
-	// maxDeliveries that are looked through: three days of one every five
-	// seconds, in 500 requests.
-	maxDeliveries = 50_000
 
 	// maxDepth of a file's path, in folders: each is a request.
 	maxDepth = 16
 	// maxPath and maxRef in bytes: what Linux takes for a path.
 	maxPath = 4096
 	maxRef  = 255
-	// maxCode of a manifest's conversion and of a sign-in, in bytes; GitHub's
-	// have 20 to 40.
-	maxCode = 200
-	// maxAnswer of a sign-in, in bytes.
+	// maxAnswer with a token, in bytes.
 	maxAnswer = 64 << 10
-	// signInTimeout of a sign-in's exchange: a person waits for it.
-	signInTimeout = 15 * time.Second
 
 	// archiveTimeout of the download of a repository: large ones take minutes.
 	archiveTimeout = 10 * time.Minute
