@@ -131,24 +131,38 @@ func (tx *Tx) forget(ctx context.Context, name string) error {
 }
 
 // ReposToRead returns repositories whose configuration was read before a time,
-// or never, those that have waited longest first, without Config.
+// or never, at most limit of an installation, those that have waited longest
+// first, without Config.
 func (s *Store) ReposToRead(ctx context.Context, before time.Time, limit int) ([]*Repo, error) {
-	return s.repos(ctx, `read_at < ? ORDER BY read_at, repo LIMIT ?`, micros(before), limit)
+	return s.repos(ctx, `read_at`, `TRUE`, before, limit)
 }
 
 // ReposToCompare returns repositories with a configuration whose pull requests
-// were compared before a time, or never, those that have waited longest first,
-// without Config.
+// were compared before a time, or never, at most limit of an installation,
+// those that have waited longest first, without Config.
 func (s *Store) ReposToCompare(ctx context.Context, before time.Time, limit int) ([]*Repo, error) {
-	return s.repos(ctx, `config IS NOT NULL AND pulls_at < ? ORDER BY pulls_at, repo LIMIT ?`, micros(before), limit)
+	return s.repos(ctx, `pulls_at`, `config IS NOT NULL`, before, limit)
 }
 
-func (s *Store) repos(ctx context.Context, where string, args ...any) ([]*Repo, error) {
-	repos, err := list(ctx, s.reader(), scanRepo, `SELECT repo, installation, branch, since, sha, NULL, read_at, version FROM repos WHERE `+where, args...)
+func (s *Store) repos(ctx context.Context, column, where string, before time.Time, limit int) ([]*Repo, error) {
+	repos, err := list(ctx, s.reader(), scanRepo, `SELECT repo, installation, branch, since, sha, NULL, read_at, version FROM
+		(SELECT *, row_number() OVER (PARTITION BY installation ORDER BY `+column+`, repo) AS place FROM repos WHERE `+where+` AND `+column+` < ?) AS r
+		WHERE place <= ? ORDER BY `+column+`, repo`, micros(before), limit)
 	if err != nil {
 		return nil, fmt.Errorf("repositories: %w", err)
 	}
 	return repos, nil
+}
+
+// ReadAgain says that a repository is to be read as if it had been read at a
+// time: an attempt has failed.
+func (s *Store) ReadAgain(ctx context.Context, repo string, at time.Time) error {
+	return s.Tx(ctx, func(ctx context.Context, tx *Tx) error {
+		if _, err := tx.exec(ctx, `UPDATE repos SET read_at = ? WHERE repo = ?`, micros(at), repo); err != nil {
+			return fmt.Errorf("repository %s: %w", repo, err)
+		}
+		return nil
+	})
 }
 
 // Compared notes when the pull requests of a repository were compared.
