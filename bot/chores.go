@@ -27,7 +27,7 @@ func (s *Server) chores(ctx context.Context, r *Runner, sources *Sources, instal
 	})
 	all.Go(func() {
 		every(ctx, choreInterval, func(first bool) {
-			sweep, list := sweepInterval, readAge
+			sweep, list := sweepInterval, listInterval
 			if first { // nobody was there before, or nobody knows since when
 				sweep, list = 0, sweepInterval
 			}

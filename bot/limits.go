@@ -74,6 +74,9 @@ const (
 	readAge   = 6 * time.Hour
 	readBatch = 10
 	readRetry = 10 * time.Minute
+	// listInterval between two lists of all installations and repositories,
+	// which is what events of installations that were lost for good cost.
+	listInterval = time.Hour
 	// learnTries of a configuration that changes while it is read.
 	learnTries = 3
 	// scheduleInterval between two looks for what is due: a crontab counts in

@@ -1,0 +1,438 @@
+package bot_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"database/sql"
+	"encoding/pem"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cromt/cromt/bot"
+	"github.com/cromt/cromt/bot/githubapp"
+	"github.com/cromt/cromt/bot/githubtest"
+	"github.com/cromt/cromt/bot/store"
+	"github.com/cromt/cromt/flow"
+	"github.com/cromt/cromt/sparky"
+)
+
+var appKey = sync.OnceValue(func() *rsa.PrivateKey {
+	k, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return k
+})
+
+// place is where an App operates: a GitHub, a database, one repository.
+type place struct {
+	t         *testing.T
+	gh        *githubtest.Server
+	repo      *githubtest.Repo
+	app       int64
+	install   int64
+	file      string // of the database
+	store     *store.Store
+	installed *bot.Installed
+	sweeper   *bot.Sweeper
+	scheduler *bot.Scheduler
+	commits   int
+}
+
+const repoName = "octo/app"
+
+func newPlace(t *testing.T) *place {
+	t.Helper()
+	p := &place{t: t, gh: githubtest.New(t)}
+	p.repo = p.gh.AddRepo(repoName)
+	p.app = p.gh.AddApp("cromt", &appKey().PublicKey)
+	p.install = p.gh.AddInstallation(p.app, "octo", []string{repoName}, map[string]string{
+		"checks": "write", "pull_requests": "write", "issues": "write", "contents": "read", "metadata": "read",
+	})
+	p.file = filepath.Join(t.TempDir(), "cromt.db")
+	s, err := store.Open(t.Context(), "sqlite:"+p.file, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	app, err := githubapp.New(githubapp.Config{
+		AppID: p.app, PrivateKey: pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(appKey())}), HTTP: p.gh.Transport(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	p.store = s
+	p.installed = &bot.Installed{Store: s, GitHub: app, ConfigPath: "jobs.yaml", Logger: log}
+	p.sweeper = &bot.Sweeper{Store: s, GitHub: app, Logger: log}
+	p.scheduler = &bot.Scheduler{Store: s, Installed: p.installed, Logger: log}
+	return p
+}
+
+// commit moves the default branch to a commit with that configuration; none
+// for "".
+func (p *place) commit(config string) (sha string) {
+	p.commits++
+	sha = fmt.Sprintf("%040x", p.commits)
+	p.repo.SetBranch("main", sha)
+	if config != "" {
+		p.repo.SetFile(sha, "jobs.yaml", config)
+	}
+	return sha
+}
+
+func (p *place) ok(err error) {
+	p.t.Helper()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// know has the App get to know its repositories and their configuration.
+func (p *place) know() {
+	p.t.Helper()
+	p.ok(p.installed.All(p.t.Context(), 0))
+	p.ok(p.installed.Read(p.t.Context()))
+}
+
+// sql changes the database behind the store's back.
+func (p *place) sql(query string) {
+	p.t.Helper()
+	db, err := sql.Open("sqlite", "file:"+p.file+"?_pragma=busy_timeout(5000)")
+	p.ok(err)
+	defer db.Close()
+	_, err = db.ExecContext(p.t.Context(), query)
+	p.ok(err)
+}
+
+// runs are those of a class, the oldest first.
+func (p *place) runs(class string) []store.Row {
+	p.t.Helper()
+	page, err := p.store.Runs(p.t.Context(), store.Filter{Class: class})
+	p.ok(err)
+	slices.Reverse(page.Runs)
+	return page.Runs
+}
+
+func TestSweepDeliveries(t *testing.T) {
+	p := newPlace(t)
+	ago := func(d time.Duration) time.Time { return time.Now().Add(-d) }
+	add := func(guid, event string, status int, at time.Time) int64 {
+		return p.gh.AddDelivery(githubtest.Delivery{GUID: guid, Event: event, Action: "created", StatusCode: status, DeliveredAt: at})
+	}
+	stored := func(guid string) {
+		_, err := p.store.Accept(t.Context(), store.Delivery{GUID: guid, Event: "push", Payload: []byte("{}"), ReceivedAt: time.Now()})
+		p.ok(err)
+	}
+	add("too-old", "push", 502, ago(80*time.Hour))
+	first := add("lost", "push", 502, ago(3*time.Hour))
+	add("fine", "push", 202, ago(2*time.Hour))
+	add("made-good", "push", 502, ago(2*time.Hour))
+	add("taken", "push", 504, ago(2*time.Hour)) // the answer was lost
+	stored("taken")
+	add("of-no-use", "star", 502, ago(2*time.Hour))
+	add("made-good", "push", 202, ago(time.Hour))
+	second := add("comment", "issue_comment", 503, ago(time.Minute))
+	sweep := func(want ...int64) {
+		t.Helper()
+		before := len(p.gh.Redeliveries())
+		p.ok(p.sweeper.Deliveries(t.Context(), 0))
+		if got := p.gh.Redeliveries()[before:]; !slices.Equal(got, want) {
+			t.Errorf("asked for %v, want %v", got, want)
+		}
+	}
+	sweep(first, second)
+	sweep() // they are under way
+	again := add("comment", "issue_comment", 503, time.Now())
+	sweep() // asked for just now
+	p.longAgo("comment")
+	sweep(again)
+	for range 20 {
+		p.longAgo("comment")
+		p.ok(p.sweeper.Deliveries(t.Context(), 0))
+	}
+	if n := len(p.gh.Redeliveries()); n != 9 { // "lost" and eight times "comment"
+		t.Errorf("asked %d times in all", n)
+	}
+	if err := p.sweeper.Deliveries(t.Context(), time.Hour); err != nil || len(p.gh.Redeliveries()) != 9 {
+		t.Errorf("swept before it is due: %v", err)
+	}
+}
+
+// longAgo makes it long since a delivery was last asked for.
+func (p *place) longAgo(guid string) {
+	p.t.Helper()
+	p.sql(`UPDATE redeliveries SET asked_at = 1 WHERE guid = '` + guid + `'`)
+}
+
+// One turn asks for so many; what is left is for the next.
+func TestSweepManyDeliveries(t *testing.T) {
+	p := newPlace(t)
+	var want []int64
+	for i := range 70 {
+		want = append(want, p.gh.AddDelivery(githubtest.Delivery{GUID: fmt.Sprint("g", i), Event: "push", StatusCode: 502, DeliveredAt: time.Now().Add(time.Duration(i-100) * time.Second)}))
+	}
+	// A minute passes between two turns; here it need not.
+	for _, n := range []int{30, 60} {
+		p.ok(p.sweeper.Deliveries(t.Context(), time.Hour))
+		if got := len(p.gh.Redeliveries()); got != n {
+			t.Fatalf("asked for %d, want %d", got, n)
+		}
+	}
+	if got := p.gh.Redeliveries(); !slices.Equal(got, want[:60]) {
+		t.Errorf("asked for %v", got)
+	}
+}
+
+func TestSweepGivenUp(t *testing.T) {
+	p := newPlace(t)
+	_, err := p.store.Accept(t.Context(), store.Delivery{GUID: "g", Event: "push", Payload: []byte("{}"), ReceivedAt: time.Now()})
+	p.ok(err)
+	p.sql(`UPDATE deliveries SET state = 'failed'; DELETE FROM river_job`)
+	worked := make(chan struct{}, 9)
+	q, err := p.store.Start(t.Context(), store.Workers{
+		Deliver: func(context.Context, int64) error { worked <- struct{}{}; return nil },
+		Work:    func(context.Context, string) (time.Duration, error) { return 0, nil },
+	})
+	p.ok(err)
+	defer func() { p.ok(q.Stop(context.Background())) }()
+	p.ok(p.sweeper.Deliveries(t.Context(), 0))
+	select {
+	case <-worked:
+	case <-time.After(20 * time.Second):
+		t.Error("it is not worked again")
+	}
+}
+
+const scheduled = `projects:
+  nightly: {path: /x, crontab: "0 * * * *"}
+  other: {path: /x}
+`
+
+func TestSchedule(t *testing.T) {
+	p := newPlace(t)
+	p.commit(scheduled)
+	p.know()
+	now := time.Now().UTC().Truncate(time.Hour)
+	fire := func(at time.Time, want int) {
+		t.Helper()
+		p.ok(p.scheduler.Fire(t.Context(), at))
+		if got := p.runs(bot.ClassSchedule); len(got) != want {
+			t.Fatalf("at %v: %d runs, want %d", at, len(got), want)
+		}
+	}
+	fire(time.Now(), 0) // what was due before it was known
+	head := p.commit(scheduled + "  more: {path: /x}\n")
+	fire(now.Add(time.Hour+time.Second), 1)
+	fire(now.Add(time.Hour+time.Second), 1)
+	fire(now.Add(time.Hour+time.Minute), 1)
+	run, err := p.store.Run(t.Context(), p.runs(bot.ClassSchedule)[0].ID)
+	p.ok(err)
+	if run.SHA != head || run.Branch != "main" || run.Ref != "refs/heads/main" || !slices.Equal(run.Spec.Roots, []string{"nightly"}) ||
+		!strings.Contains(string(run.Spec.Config), "more") || run.Origin.Event != "schedule" || run.Installation != p.install {
+		t.Errorf("%+v", run)
+	}
+	fire(now.Add(4*time.Hour+20*time.Minute), 2) // late: the latest of three
+	if k := p.runs(bot.ClassSchedule)[1].Key; !strings.Contains(k, now.Add(4*time.Hour).Format("15")+"%3A00%3A00Z") {
+		t.Errorf("key %s", k)
+	}
+	p.commit("projects:\n  other: {path: /x}\n")
+	fire(now.Add(6*time.Hour), 2)
+	if left, err := p.store.Schedules(t.Context(), repoName); err != nil || len(left) != 0 {
+		t.Errorf("schedules of what was removed: %v, %v", left, err)
+	}
+}
+
+// What GitHub does not say keeps nobody from being on time.
+func TestScheduleWithoutGitHub(t *testing.T) {
+	p := newPlace(t)
+	head := p.commit(scheduled)
+	p.know()
+	p.repo.SetBranch("main", strings.Repeat("e", 40))
+	p.gh.Fault(func(*http.Request, int) *githubtest.Fault {
+		return &githubtest.Fault{Status: 400, Body: `{"message":"no"}`}
+	})
+	p.ok(p.scheduler.Fire(t.Context(), time.Now().Add(time.Hour)))
+	if got := p.runs(bot.ClassSchedule); len(got) != 1 || got[0].SHA != head {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A schedule that was missed for longer than it makes sense is left out, and
+// goes on.
+func TestScheduleMissed(t *testing.T) {
+	p := newPlace(t)
+	now := time.Now().UTC()
+	long := now.Add(26 * time.Hour)
+	p.commit(fmt.Sprintf("projects:\n  daily: {path: /x, crontab: \"%d %d * * *\"}\n", long.Add(-3*time.Hour).Minute(), long.Add(-3*time.Hour).Hour()))
+	p.know()
+	p.ok(p.scheduler.Fire(t.Context(), long))
+	if got := p.runs(bot.ClassSchedule); len(got) != 0 {
+		t.Errorf("%+v", got)
+	}
+	p.ok(p.scheduler.Fire(t.Context(), long.Add(21*time.Hour+time.Minute)))
+	if got := p.runs(bot.ClassSchedule); len(got) != 1 {
+		t.Errorf("%d runs the next day", len(got))
+	}
+}
+
+func TestInstalledFollowsGitHub(t *testing.T) {
+	p := newPlace(t)
+	p.commit(scheduled)
+	p.know()
+	r, err := p.store.InstalledRepo(t.Context(), repoName)
+	if err != nil || string(r.Config) != scheduled {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	before := len(p.gh.Requests())
+	p.ok(p.installed.Read(t.Context()))
+	if n := len(p.gh.Requests()) - before; n != 0 {
+		t.Errorf("%d requests for what was just read", n)
+	}
+	p.gh.AddRepo("octo/new")
+	p.gh.SetRepos(p.install, "octo/new")
+	p.ok(p.installed.Changed(t.Context(), p.install))
+	if _, err := p.store.InstalledRepo(t.Context(), repoName); err == nil {
+		t.Error("a repository that was taken out is known")
+	}
+	if _, err := p.store.InstalledRepo(t.Context(), "octo/new"); err != nil {
+		t.Error(err)
+	}
+	p.gh.Uninstall(p.install)
+	p.ok(p.installed.Changed(t.Context(), p.install))
+	if _, err := p.store.InstalledRepo(t.Context(), "octo/new"); err == nil {
+		t.Error("a repository of an App that was removed is known")
+	}
+	p.ok(p.installed.All(t.Context(), 0))
+}
+
+func TestSweepPulls(t *testing.T) {
+	p := newPlace(t)
+	p.commit(scheduled)
+	old := strings.Repeat("9", 40)
+	p.repo.AddPull(githubtest.Pull{Number: 1, HeadSHA: old, HeadRef: "old", UpdatedAt: time.Now().Add(-time.Hour)}) // before the App was there
+	p.know()
+	lost, ran := strings.Repeat("a", 40), strings.Repeat("b", 40)
+	p.repo.AddPull(githubtest.Pull{Number: 2, HeadSHA: ran, HeadRef: "ran"})
+	p.ok(p.store.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		_, _, err := tx.CreateRun(ctx, &store.Run{ID: flow.NewRunID(), Key: "k", Class: bot.ClassCode, Repo: repoName, SHA: ran})
+		return err
+	}))
+	p.repo.AddPull(githubtest.Pull{Number: 3, HeadSHA: lost, HeadRef: "lost"})
+	p.repo.AddPull(githubtest.Pull{Number: 4, HeadSHA: lost, HeadRef: "closed", State: "closed"})
+	fork := strings.Repeat("c", 40)
+	p.repo.AddPull(githubtest.Pull{Number: 5, HeadSHA: fork, HeadRef: "main", HeadRepo: "guest/app"})
+	for range 2 {
+		p.ok(p.sweeper.Pulls(t.Context(), 0))
+	}
+	st, err := p.store.Stats(t.Context())
+	p.ok(err)
+	if st.Deliveries[store.DeliveryQueued] != 2 {
+		t.Errorf("deliveries %v, want the two that were lost", st.Deliveries)
+	}
+	for _, r := range p.gh.Requests() {
+		if r.Method != http.MethodGet && !strings.HasSuffix(r.Path, "/access_tokens") {
+			t.Errorf("%s %s", r.Method, r.Path)
+		}
+	}
+}
+
+// A repository without a configuration costs nothing.
+func TestSweepPullsWithoutConfiguration(t *testing.T) {
+	p := newPlace(t)
+	p.commit("")
+	p.know()
+	p.repo.AddPull(githubtest.Pull{Number: 3, HeadSHA: strings.Repeat("a", 40), HeadRef: "x"})
+	before := len(p.gh.Requests())
+	p.ok(p.sweeper.Pulls(t.Context(), 0))
+	if n := len(p.gh.Requests()) - before; n != 0 {
+		t.Errorf("%d requests", n)
+	}
+}
+
+// A host that dies is known to be dead within 30 s, and it is known when it is
+// back.
+func TestHealth(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "cromt.db"), store.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		var mu sync.Mutex
+		dead := false
+		metrics := bot.NewMetrics(nil)
+		h := &bot.Health{
+			Store: s, Hosts: []flow.HostEntry{{URL: "http://hostA:4000"}}, Metrics: metrics, Logger: slog.New(slog.DiscardHandler),
+			Host: func(e flow.HostEntry) (sparky.HostConfig, error) {
+				return sparky.HostConfig{URL: e.URL, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+					client, server := net.Pipe()
+					go answer(server, func() bool { mu.Lock(); defer mu.Unlock(); return dead })
+					return client, nil
+				}}, nil
+			},
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		var done sync.WaitGroup
+		done.Go(func() { h.Watch(ctx) })
+		host := func() store.Host {
+			t.Helper()
+			all, err := s.Hosts(t.Context())
+			if err != nil || len(all) != 1 {
+				t.Fatalf("%v, %v", all, err)
+			}
+			return all[0]
+		}
+		time.Sleep(time.Second)
+		if got := host(); got.Version != "v9" || got.Failures != 0 || got.OKAt.IsZero() {
+			t.Errorf("%+v", got)
+		}
+		mu.Lock()
+		dead = true
+		mu.Unlock()
+		time.Sleep(30 * time.Second)
+		if got := host(); got.Failures == 0 || got.Error == "" {
+			t.Errorf("after 30 s: %+v", got)
+		}
+		if _, text := scrape(t, metrics); !strings.Contains(text, `cromt_host_up{host="http://hostA:4000"} 0`) || !strings.Contains(text, `cromt_host_probe_failures_total{host="http://hostA:4000"} 1`) {
+			t.Errorf("metrics:\n%s", text)
+		}
+		mu.Lock()
+		dead = false
+		mu.Unlock()
+		time.Sleep(30 * time.Second)
+		if got := host(); got.Failures != 0 || got.Error != "" {
+			t.Errorf("when it is back: %+v", got)
+		}
+		stop()
+		done.Wait()
+	})
+}
+
+// answer is an agent on a connection: one that is dead says nothing at all.
+func answer(conn net.Conn, dead func() bool) {
+	defer conn.Close()
+	for in := bufio.NewReader(conn); ; {
+		if _, err := http.ReadRequest(in); err != nil {
+			return
+		}
+		if dead() {
+			_, _ = in.ReadByte() // until the other side gives up
+			return
+		}
+		body := `{"agent":"v9","version":1}`
+		fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	}
+}
