@@ -28,10 +28,11 @@ func (s *Server) chores(ctx context.Context, r *Runner, sources *Sources, instal
 	all.Go(func() {
 		every(ctx, choreInterval, func(first bool) {
 			sweep, list := sweepInterval, listInterval
+			deliveries := sweepInterval
 			if first { // nobody was there before, or nobody knows since when
-				sweep, list = 0, sweepInterval
+				sweep, list, deliveries = restartGap, restartGap, 0
 			}
-			s.chore(ctx, "failed deliveries not asked for", sweeper.Deliveries(ctx, sweep))
+			s.chore(ctx, "failed deliveries not asked for", sweeper.Deliveries(ctx, deliveries))
 			s.chore(ctx, "installations not known", installed.All(ctx, list))
 			s.chore(ctx, "configurations not read", installed.Read(ctx))
 			s.chore(ctx, "pull requests not compared", sweeper.Pulls(ctx, sweep))

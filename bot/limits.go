@@ -51,6 +51,9 @@ const (
 	// that one may take.
 	sweepInterval = 10 * time.Minute
 	sweepTime     = 8 * time.Minute
+	// restartGap between two of the dearer ones, however often the process is
+	// started anew.
+	restartGap = time.Minute
 	// deliveryAge is how long GitHub keeps deliveries, and sweepOverlap what is
 	// looked at twice: what is under way is listed late.
 	deliveryAge  = 3 * 24 * time.Hour

@@ -32,7 +32,7 @@ func (s *Sweeper) Deliveries(ctx context.Context, every time.Duration) error {
 
 // Pulls makes the runs that pull requests lack, like Deliveries.
 func (s *Sweeper) Pulls(ctx context.Context, every time.Duration) error {
-	return duty(ctx, s.Store, "pulls", every, s.pulls)
+	return duty(ctx, s.Store, "pulls", every, func(ctx context.Context, d *store.Duty) (string, error) { return "", s.pulls(ctx, d, every) })
 }
 
 // duty does a duty if it is due. One that fails or has more to do is due
@@ -184,11 +184,11 @@ func (s *Sweeper) givenUp(ctx context.Context, d *store.Duty, now time.Time) err
 // pulls compares the heads of open pull requests with the runs that there
 // are, in repositories that have a configuration, and takes each that has
 // none as if GitHub had delivered its push.
-func (s *Sweeper) pulls(ctx context.Context, d *store.Duty) (note string, err error) {
+func (s *Sweeper) pulls(ctx context.Context, d *store.Duty, every time.Duration) error {
 	now := time.Now()
-	repos, err := s.Store.ReposToCompare(ctx, now.Add(-sweepInterval/2), sweepRepos)
+	repos, err := s.Store.ReposToCompare(ctx, now.Add(-every/2), sweepRepos)
 	if err != nil {
-		return "", err
+		return err
 	}
 	var errs []error
 	for _, r := range repos {
@@ -197,13 +197,13 @@ func (s *Sweeper) pulls(ctx context.Context, d *store.Duty) (note string, err er
 		}
 		// One that cannot be read does not keep the others from their turn.
 		if err := d.Tx(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.Compared(ctx, r.Name, now) }); err != nil {
-			return "", err
+			return err
 		}
 	}
 	if err := errors.Join(errs...); err != nil && ctx.Err() == nil {
 		s.Logger.Warn("pull requests not compared", "error", err)
 	}
-	return "", ctx.Err()
+	return ctx.Err()
 }
 
 // compare takes what is missing of one repository. What did not change since
