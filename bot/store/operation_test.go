@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -187,4 +188,28 @@ func TestAsked(t *testing.T) {
 			t.Errorf("%d, %v", times, err)
 		}
 	})
+}
+
+func TestInspect(t *testing.T) {
+	each(t, func(t *testing.T, address string) {
+		look := func(want string) {
+			t.Helper()
+			if got, err := store.Inspect(t.Context(), address); err != nil || !strings.Contains(got, want) {
+				t.Errorf("%q, %v, want %q", got, err, want)
+			}
+		}
+		look("made at the start")
+		s := mustOpen(t, address)
+		look("as it should be") // while it is in use
+		must(t, s.SchemaOf(t.Context(), 1000))
+		if _, err := store.Inspect(t.Context(), address); err == nil || !strings.Contains(err.Error(), "newer cromt") {
+			t.Error(err)
+		}
+		must(t, s.Close())
+	})
+	for _, address := range []string{"mysql://x/y", "sqlite:/nowhere/at all/x.db", "postgres://nobody@127.0.0.1:1/x?connect_timeout=2"} {
+		if _, err := store.Inspect(t.Context(), address); err == nil {
+			t.Errorf("%s is fine", address)
+		}
+	}
 }

@@ -27,6 +27,7 @@ var allowed = map[string][]string{
 	"bot/comment":    {},
 	"bot/config":     {"flow", "bot/trust"},
 	"bot/event":      {},
+	"bot/setup":      {"bot/config", "bot/githubapp"},
 	"bot/githubapp":  {"bot/checks", "github.com/google/go-github/v60/github", "github.com/bradleyfalzon/ghinstallation/v2"},
 	"bot/trigger":    {"flow", "bot/event"},
 	"bot/trust":      {"flow", "bot/event"},
@@ -43,7 +44,7 @@ var allowed = map[string][]string{
 	"cmd/cromt/gitrepo":    {},
 	"cmd/cromt/hosts":      {"flow", "sparky"},
 	"cmd/cromt": {
-		"flow", "sparky", "sparky/agent", "sparky/tomtit", "bot", "bot/checks", "bot/config", "bot/githubapp", "bot/store", "cmd/cromt/action", "cmd/cromt/completion", "cmd/cromt/console", "cmd/cromt/gitrepo", "cmd/cromt/hosts",
+		"flow", "sparky", "sparky/agent", "sparky/tomtit", "bot", "bot/checks", "bot/config", "bot/githubapp", "bot/setup", "bot/store", "cmd/cromt/action", "cmd/cromt/completion", "cmd/cromt/console", "cmd/cromt/gitrepo", "cmd/cromt/hosts",
 		"github.com/alecthomas/kong",
 	},
 }
