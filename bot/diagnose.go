@@ -2,8 +2,10 @@ package bot
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -170,6 +172,25 @@ func (d *Diagnosis) hosts(ctx context.Context) {
 	}
 }
 
+// of is a finding about a host that does not answer well.
+func (f Finding) of(host string, err error) Finding {
+	f.Text = host + ": " + err.Error()
+	var e *sparky.Error
+	if !errors.As(err, &e) {
+		return f
+	}
+	f.Text = host + ": " + e.Err.Error()
+	switch {
+	case e.Status == http.StatusForbidden || e.Status == http.StatusUnauthorized:
+		f.Text, f.Hint = fmt.Sprintf("%s: it does not take the token (%d)", host, e.Status), "write the token that it was started with to a file, and name that as its token_file"
+	case e.Status != 0:
+		f.Text, f.Hint = fmt.Sprintf("%s: HTTP %d: %v", host, e.Status, e.Err), "is it an agent or a Sparky, and not something before it?"
+	case e.Kind == sparky.KindUntrusted:
+		f.Hint = "" // it says what to do
+	}
+	return f
+}
+
 func (d *Diagnosis) host(ctx context.Context, entry flow.HostEntry) Finding {
 	f := Finding{Level: Wrong, What: "host", Hint: "is its agent or Sparky running, and can it be reached from here?"}
 	config, err := d.Settings.Host(entry)
@@ -188,20 +209,13 @@ func (d *Diagnosis) host(ctx context.Context, entry flow.HostEntry) Finding {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*healthTime)
 	defer cancel()
-	p := Probe(ctx, client)
+	p, err := probe(ctx, client)
 	version := "cromt " + p.Version
-	if p.Error == "" && p.Version == "" {
-		version = "a Sparky"
-		if err := client.CheckToken(ctx); err != nil {
-			p.Error = err.Error()
-		}
+	if err == nil && p.Version == "" {
+		version, err = "a Sparky", client.CheckToken(ctx)
 	}
-	if p.Error != "" {
-		f.Text = name + ": " + p.Error
-		if strings.Contains(p.Error, "; ") || strings.Contains(p.Error, "token") {
-			f.Hint = "" // it says what to do
-		}
-		return f
+	if err != nil {
+		return f.of(name, err)
 	}
 	f.Level, f.Hint = OK, ""
 	f.Text = fmt.Sprintf("%s: %s, answers in %v", name, version, p.Latency.Round(time.Millisecond))

@@ -49,7 +49,7 @@ func (h *Health) watch(ctx context.Context, entry flow.HostEntry, wait time.Dura
 			return
 		case <-time.After(wait):
 		}
-		p := Probe(ctx, client)
+		p, _ := probe(ctx, client)
 		if ctx.Err() != nil {
 			return
 		}
@@ -68,9 +68,9 @@ func (h *Health) watch(ctx context.Context, entry flow.HostEntry, wait time.Dura
 	}
 }
 
-// Probe looks at a host once: it starts nothing there. A host that is no agent
+// probe looks at a host once: it starts nothing there. A host that is no agent
 // of ours, but a Sparky, has no version.
-func Probe(ctx context.Context, c *sparky.Client) store.HostProbe {
+func probe(ctx context.Context, c *sparky.Client) (store.HostProbe, error) {
 	ctx, cancel := context.WithTimeout(ctx, healthTime)
 	defer cancel()
 	start := time.Now()
@@ -82,5 +82,5 @@ func Probe(ctx context.Context, c *sparky.Client) store.HostProbe {
 	case hello != nil:
 		p.Version = hello.Agent
 	}
-	return p
+	return p, err
 }

@@ -27,8 +27,8 @@ type serveCmd struct {
 	Setup   bool   `xor:"mode" help:"Make the App on GitHub with the help of a page, write its configuration, and end."`
 
 	Listen    string `group:"With --setup:" placeholder:"ADDRESS" help:"Where the page is, and the App will be. Default: 127.0.0.1:8080."`
-	PublicURL string `group:"With --setup:" placeholder:"URL" help:"Where GitHub and browsers will reach the App."`
-	APIURL    string `group:"With --setup:" placeholder:"URL" help:"The API of a GitHub Enterprise server, like https://github.example.com/api/v3."`
+	PublicURL string `name:"public-url" group:"With --setup:" placeholder:"URL" help:"Where GitHub and browsers will reach the App."`
+	APIURL    string `name:"api-url" group:"With --setup:" placeholder:"URL" help:"The API of a GitHub Enterprise server, like https://github.example.com/api/v3."`
 }
 
 // Help implements kong.HelpProvider.
