@@ -80,7 +80,7 @@ func probe(ctx context.Context, c *sparky.Client) (store.HostProbe, error) {
 	case err != nil:
 		p.Error = err.Error()
 	case hello != nil:
-		p.Version = hello.Agent
+		p.Version, p.Queued, p.Running = hello.Agent, hello.Queued, hello.Running
 	}
 	return p, err
 }

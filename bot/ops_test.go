@@ -396,7 +396,7 @@ func TestHealth(t *testing.T) {
 			return all[0]
 		}
 		time.Sleep(time.Second)
-		if got := host(); got.Version != "v9" || got.Failures != 0 || got.OKAt.IsZero() {
+		if got := host(); got.Version != "v9" || got.Queued != 3 || got.Running != 2 || got.Failures != 0 || got.OKAt.IsZero() {
 			t.Errorf("%+v", got)
 		}
 		mu.Lock()
@@ -432,7 +432,7 @@ func answer(conn net.Conn, dead func() bool) {
 			_, _ = in.ReadByte() // until the other side gives up
 			return
 		}
-		body := `{"agent":"v9","version":1}`
+		body := `{"agent":"v9","version":1,"queued":3,"running":2}`
 		fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 	}
 }

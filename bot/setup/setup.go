@@ -139,10 +139,11 @@ func base(r *http.Request, public string) string {
 
 // manifest is what GitHub is asked for. It completes the form.
 func (f *Flow) manifest(in *form, base string) (githubapp.Manifest, error) {
-	var err error
-	if in.PublicURL, err = config.PublicURL(in.PublicURL); err != nil {
+	public, err := config.PublicURL(in.PublicURL)
+	if err != nil {
 		return githubapp.Manifest{}, err
 	}
+	in.PublicURL = public
 	if n := len([]rune(in.Name)); n == 0 || n > maxName {
 		return githubapp.Manifest{}, fmt.Errorf("the name of an App has up to %d characters, and no other App on this GitHub has it", maxName)
 	}

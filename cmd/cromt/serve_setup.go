@@ -18,7 +18,7 @@ import (
 )
 
 // signInPath is where GitHub sends people who sign in to the App's pages.
-const signInPath = "/auth/callback"
+const signInPath = "/signin/callback"
 
 // setup makes the App with the help of a page, and ends when its files are
 // written.
