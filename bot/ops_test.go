@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/cromt/cromt/bot"
+	"github.com/cromt/cromt/bot/event"
 	"github.com/cromt/cromt/bot/githubapp"
 	"github.com/cromt/cromt/bot/githubtest"
 	"github.com/cromt/cromt/bot/store"
@@ -320,7 +321,7 @@ func TestInstalledFollowsGitHub(t *testing.T) {
 
 func TestSweepPulls(t *testing.T) {
 	p := newPlace(t)
-	p.commit(scheduled)
+	base := p.commit(scheduled)
 	old := strings.Repeat("9", 40)
 	p.repo.AddPull(githubtest.Pull{Number: 1, HeadSHA: old, HeadRef: "old", UpdatedAt: time.Now().Add(-time.Hour)}) // before the App was there
 	p.know()
@@ -330,10 +331,10 @@ func TestSweepPulls(t *testing.T) {
 		_, _, err := tx.CreateRun(ctx, &store.Run{ID: flow.NewRunID(), Key: "k", Class: bot.ClassCode, Repo: repoName, SHA: ran})
 		return err
 	}))
-	p.repo.AddPull(githubtest.Pull{Number: 3, HeadSHA: lost, HeadRef: "lost"})
+	p.repo.AddPull(githubtest.Pull{Number: 3, HeadSHA: lost, HeadRef: "lost", BaseSHA: base})
 	p.repo.AddPull(githubtest.Pull{Number: 4, HeadSHA: lost, HeadRef: "closed", State: "closed"})
 	fork := strings.Repeat("c", 40)
-	p.repo.AddPull(githubtest.Pull{Number: 5, HeadSHA: fork, HeadRef: "main", HeadRepo: "guest/app"})
+	p.repo.AddPull(githubtest.Pull{Number: 5, HeadSHA: fork, HeadRef: "main", HeadRepo: "guest/app", BaseSHA: base})
 	for range 2 {
 		p.ok(p.sweeper.Pulls(t.Context(), 0))
 	}
@@ -341,6 +342,20 @@ func TestSweepPulls(t *testing.T) {
 	p.ok(err)
 	if st.Deliveries[store.DeliveryQueued] != 2 {
 		t.Errorf("deliveries %v, want the two that were lost", st.Deliveries)
+	}
+	for id, want := range map[int64]struct {
+		number int
+		sha    string
+		fork   bool
+	}{1: {3, lost, false}, 2: {5, fork, true}} {
+		d, err := p.store.Delivery(t.Context(), id)
+		p.ok(err)
+		ev, err := event.Parse(d.Event, d.Payload)
+		p.ok(err)
+		if got := ev.PullRequest; got.Number != want.number || got.HeadSHA != want.sha || got.Fork != want.fork || ev.Action != "synchronize" ||
+			ev.Repo.FullName != repoName || ev.Repo.DefaultBranch != "main" || ev.Installation != p.install {
+			t.Errorf("delivery %d: %+v of %+v", id, got, ev.Repo)
+		}
 	}
 	for _, r := range p.gh.Requests() {
 		if r.Method != http.MethodGet && !strings.HasSuffix(r.Path, "/access_tokens") {

@@ -5,6 +5,7 @@ package main
 import (
 	"database/sql"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -109,6 +110,51 @@ func TestServeScheduleOnce(t *testing.T) {
 	if log, _ := os.ReadFile(filepath.Join(s.dir, "log")); string(log) != "run\nrun\n" { // on two hosts
 		t.Errorf("ran %q", log)
 	}
+}
+
+// What a push to the default branch says of schedules is learned from it, and
+// a repository that is taken out of the installation is forgotten.
+func TestServeLearns(t *testing.T) {
+	t.Parallel()
+	s := newAppSite(t, "")
+	count := func(table, want string) {
+		t.Helper()
+		s.eventually(want+" "+table, func() bool { return s.sql("SELECT count(*) FROM "+table) == want })
+	}
+	count("repos", "1") // from the start
+	flow := "projects:\n  app: {path: /x, crontab: \"0 3 1 1 *\"}\n"
+	s.push(strings.Repeat("a", 40), map[string]string{"jobs.yaml": flow})
+	count("schedules", "1")
+	s.push(strings.Repeat("b", 40), map[string]string{"jobs.yaml": "projects:\n  app: {path: /x}\n"})
+	count("schedules", "0")
+	s.push(strings.Repeat("c", 40), map[string]string{"jobs.yaml": flow})
+	count("schedules", "1")
+	s.gh.SetRepos(s.install)
+	code := s.deliver("installation_repositories", map[string]any{
+		"action": "removed", "repository_selection": "selected", "repositories_added": []any{},
+		"repositories_removed": []any{map[string]any{"id": 1, "name": "app", "full_name": actionRepo}},
+		"installation":         map[string]any{"id": s.install, "account": map[string]any{"login": "octo", "id": 1}},
+	})
+	if code != http.StatusAccepted {
+		t.Errorf("delivery: %d", code)
+	}
+	count("repos", "0")
+	count("schedules", "0")
+}
+
+// sql is the first value that a query of the App's database has.
+func (s *appSite) sql(query string) string {
+	s.t.Helper()
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(s.dir, "cromt.db")+"?_pragma=busy_timeout(5000)")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer db.Close()
+	var value string
+	if err := db.QueryRowContext(s.t.Context(), query).Scan(&value); err != nil {
+		s.t.Fatal(err)
+	}
+	return value
 }
 
 // testPostgres is a server of a test's own.
