@@ -343,11 +343,12 @@ func TestSweepPulls(t *testing.T) {
 	if st.Deliveries[store.DeliveryQueued] != 2 {
 		t.Errorf("deliveries %v, want the two that were lost", st.Deliveries)
 	}
+	// The latest first.
 	for id, want := range map[int64]struct {
 		number int
 		sha    string
 		fork   bool
-	}{1: {3, lost, false}, 2: {5, fork, true}} {
+	}{1: {5, fork, true}, 2: {3, lost, false}} {
 		d, err := p.store.Delivery(t.Context(), id)
 		p.ok(err)
 		ev, err := event.Parse(d.Event, d.Payload)
