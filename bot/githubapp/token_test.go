@@ -210,7 +210,7 @@ func TestOneBudgetForAnInstallation(t *testing.T) {
 		if n := w.gh.Writes(time.Minute); n > checks.WritesPerMinute+2 { // and two tokens
 			t.Errorf("%d writes in a minute", n)
 		}
-		if w.app.Budget(w.installation) != w.app.Budget(w.installation) || w.app.Budget(w.installation) == w.app.Budget(999) {
+		if own := w.app.Budget(w.installation); own != w.app.Budget(w.installation) || own == w.app.Budget(999) {
 			t.Error("budgets are not those of installations")
 		}
 	})

@@ -54,7 +54,11 @@ func (c *serveCmd) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return usage(err)
 	}
-	defer s.Store.Close()
+	defer func() {
+		if err := s.Store.Close(); err != nil {
+			log.Warn("close database", "error", err)
+		}
+	}()
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
 	if err != nil {
 		return usage(fmt.Errorf("listen: %w", err))
