@@ -1,7 +1,6 @@
 package bot_test
 
 import (
-	"bufio"
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
@@ -10,14 +9,12 @@ import (
 	"encoding/pem"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/cromt/cromt/bot"
@@ -26,7 +23,6 @@ import (
 	"github.com/cromt/cromt/bot/githubtest"
 	"github.com/cromt/cromt/bot/store"
 	"github.com/cromt/cromt/flow"
-	"github.com/cromt/cromt/sparky"
 )
 
 var appKey = sync.OnceValue(func() *rsa.PrivateKey {
@@ -217,78 +213,6 @@ func TestSweepGivenUp(t *testing.T) {
 	}
 }
 
-const scheduled = `projects:
-  nightly: {path: /x, crontab: "0 * * * *"}
-  other: {path: /x}
-`
-
-func TestSchedule(t *testing.T) {
-	p := newPlace(t)
-	p.commit(scheduled)
-	p.know()
-	now := time.Now().UTC().Truncate(time.Hour)
-	fire := func(at time.Time, want int) {
-		t.Helper()
-		p.ok(p.scheduler.Fire(t.Context(), at))
-		if got := p.runs(bot.ClassSchedule); len(got) != want {
-			t.Fatalf("at %v: %d runs, want %d", at, len(got), want)
-		}
-	}
-	fire(time.Now(), 0) // what was due before it was known
-	head := p.commit(scheduled + "  more: {path: /x}\n")
-	fire(now.Add(time.Hour+time.Second), 1)
-	fire(now.Add(time.Hour+time.Second), 1)
-	fire(now.Add(time.Hour+time.Minute), 1)
-	run, err := p.store.Run(t.Context(), p.runs(bot.ClassSchedule)[0].ID)
-	p.ok(err)
-	if run.SHA != head || run.Branch != "main" || run.Ref != "refs/heads/main" || !slices.Equal(run.Spec.Roots, []string{"nightly"}) ||
-		!strings.Contains(string(run.Spec.Config), "more") || run.Origin.Event != "schedule" || run.Installation != p.install {
-		t.Errorf("%+v", run)
-	}
-	fire(now.Add(4*time.Hour+20*time.Minute), 2) // late: the latest of three
-	if k := p.runs(bot.ClassSchedule)[1].Key; !strings.Contains(k, now.Add(4*time.Hour).Format("15")+"%3A00%3A00Z") {
-		t.Errorf("key %s", k)
-	}
-	p.commit("projects:\n  other: {path: /x}\n")
-	fire(now.Add(6*time.Hour), 2)
-	if left, err := p.store.Schedules(t.Context(), repoName); err != nil || len(left) != 0 {
-		t.Errorf("schedules of what was removed: %v, %v", left, err)
-	}
-}
-
-// What GitHub does not say keeps nobody from being on time.
-func TestScheduleWithoutGitHub(t *testing.T) {
-	p := newPlace(t)
-	head := p.commit(scheduled)
-	p.know()
-	p.repo.SetBranch("main", strings.Repeat("e", 40))
-	p.gh.Fault(func(*http.Request, int) *githubtest.Fault {
-		return &githubtest.Fault{Status: 400, Body: `{"message":"no"}`}
-	})
-	p.ok(p.scheduler.Fire(t.Context(), time.Now().Add(time.Hour)))
-	if got := p.runs(bot.ClassSchedule); len(got) != 1 || got[0].SHA != head {
-		t.Errorf("%+v", got)
-	}
-}
-
-// A schedule that was missed for longer than it makes sense is left out, and
-// goes on.
-func TestScheduleMissed(t *testing.T) {
-	p := newPlace(t)
-	now := time.Now().UTC()
-	long := now.Add(26 * time.Hour)
-	p.commit(fmt.Sprintf("projects:\n  daily: {path: /x, crontab: \"%d %d * * *\"}\n", long.Add(-3*time.Hour).Minute(), long.Add(-3*time.Hour).Hour()))
-	p.know()
-	p.ok(p.scheduler.Fire(t.Context(), long))
-	if got := p.runs(bot.ClassSchedule); len(got) != 0 {
-		t.Errorf("%+v", got)
-	}
-	p.ok(p.scheduler.Fire(t.Context(), long.Add(21*time.Hour+time.Minute)))
-	if got := p.runs(bot.ClassSchedule); len(got) != 1 {
-		t.Errorf("%d runs the next day", len(got))
-	}
-}
-
 func TestInstalledFollowsGitHub(t *testing.T) {
 	p := newPlace(t)
 	p.commit(scheduled)
@@ -375,80 +299,5 @@ func TestSweepPullsWithoutConfiguration(t *testing.T) {
 	p.ok(p.sweeper.Pulls(t.Context(), 0))
 	if n := len(p.gh.Requests()) - before; n != 0 {
 		t.Errorf("%d requests", n)
-	}
-}
-
-// A host that dies is known to be dead within 30 s, and it is known when it is
-// back.
-func TestHealth(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, err := store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "cromt.db"), store.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer s.Close()
-		var mu sync.Mutex
-		dead := false
-		metrics := bot.NewMetrics(nil)
-		h := &bot.Health{
-			Store: s, Hosts: []flow.HostEntry{{URL: "http://hostA:4000"}}, Metrics: metrics, Logger: slog.New(slog.DiscardHandler),
-			Host: func(e flow.HostEntry) (sparky.HostConfig, error) {
-				return sparky.HostConfig{URL: e.URL, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-					client, server := net.Pipe()
-					go answer(server, func() bool { mu.Lock(); defer mu.Unlock(); return dead })
-					return client, nil
-				}}, nil
-			},
-		}
-		ctx, stop := context.WithCancel(t.Context())
-		var done sync.WaitGroup
-		done.Go(func() { h.Watch(ctx) })
-		host := func() store.Host {
-			t.Helper()
-			all, err := s.Hosts(t.Context())
-			if err != nil || len(all) != 1 {
-				t.Fatalf("%v, %v", all, err)
-			}
-			return all[0]
-		}
-		time.Sleep(time.Second)
-		if got := host(); got.Version != "v9" || got.Queued != 3 || got.Running != 2 || got.Failures != 0 || got.OKAt.IsZero() {
-			t.Errorf("%+v", got)
-		}
-		mu.Lock()
-		dead = true
-		mu.Unlock()
-		time.Sleep(30 * time.Second)
-		if got := host(); got.Failures == 0 || got.Error == "" {
-			t.Errorf("after 30 s: %+v", got)
-		}
-		if _, text := scrape(t, metrics); !strings.Contains(text, `cromt_host_up{host="http://hostA:4000"} 0`) || !strings.Contains(text, `cromt_host_probe_failures_total{host="http://hostA:4000"} 1`) {
-			t.Errorf("metrics:\n%s", text)
-		}
-		mu.Lock()
-		dead = false
-		mu.Unlock()
-		time.Sleep(30 * time.Second)
-		if got := host(); got.Failures != 0 || got.Error != "" {
-			t.Errorf("when it is back: %+v", got)
-		}
-		stop()
-		done.Wait()
-	})
-}
-
-// answer is an agent on a connection: one that is dead says nothing at all.
-func answer(conn net.Conn, dead func() bool) {
-	defer conn.Close()
-	for in := bufio.NewReader(conn); ; {
-		if _, err := http.ReadRequest(in); err != nil {
-			return
-		}
-		if dead() {
-			_, _ = in.ReadByte() // until the other side gives up
-			return
-		}
-		body := `{"agent":"v9","version":1,"queued":3,"running":2}`
-		fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 	}
 }

@@ -35,7 +35,7 @@ func Inspect(ctx context.Context, address string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("database: %w", err)
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }() // nothing was written
 	files, err := fs.Glob(migrations, "migrations/*.sql")
 	if err != nil {
 		return "", err
