@@ -42,7 +42,8 @@ func (s *scope) eval(e *expr) any {
 	case opJoin:
 		return s.join(e)
 	case opDefined:
-		if v := s.eval(e.kids[0]); v != nil {
+		v := s.eval(e.kids[0])
+		if _, undefined := v.(typeObject); v != nil && !undefined {
 			return v
 		}
 		return s.eval(e.kids[1])
