@@ -23,7 +23,7 @@ func stringifyArgs(config map[string]any) error {
 			words = append(words, text(v))
 		case number:
 			if strings.Trim(v.text, "-0123456789") != "" {
-				return fmt.Errorf("args, element %d, unsupported type: %s", i+1, v.text)
+				return fmt.Errorf("args, element %d, unsupported type: Rat", i+1)
 			}
 			words = append(words, v.text)
 		case map[string]any:

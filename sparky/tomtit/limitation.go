@@ -31,7 +31,7 @@ var (
 	limitDirective = &limit{"directive", "task.check", "`begin:`, `end:`, `between:` and `within:` with something else on the line, or inside of each other", "put each on a line of its own, and end: before the next"}
 	limitBetween   = &limit{"between", "task.check", "`between:` from a regex to a line number", "give two regexes or begin with a line number"}
 	limitRegex     = &limit{"regex", "task.check", "of regexes: lookaround, word boundaries, backreferences, `&`, `~`, `**?`, possessive `:`, modifiers other than :i, rules with a name other than alpha, digit, alnum, upper, lower, space, blank, cntrl, punct and xdigit, properties other than general categories, quotes other than ' and \"", ""}
-	limitCapture   = &limit{"capture", "task.check", "in `within:`, where a check looks into the first capture of the one before: captures that are repeated, and captures beside `|`", "write || for |"}
+	limitCapture   = &limit{"capture", "task.check", "in `within:`, where a check looks into the first capture of the one before: captures that are repeated, and captures beside `|`", "capture once, and write || for |"}
 	limitRegexSize = &limit{"regex-size", "task.check", "regexes of more than 4096 bytes, with more than 64 brackets inside of each other, or that repeat too much", ""}
 )
 

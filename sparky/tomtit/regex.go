@@ -60,6 +60,9 @@ func parsePattern(src string) (*pattern, *regexError) {
 	if len(src) > MaxPattern {
 		return nil, &regexError{msg: fmt.Sprintf("regex has more than %d bytes", MaxPattern), limit: limitRegexSize}
 	}
+	if !utf8.ValidString(src) {
+		return nil, &regexError{msg: "regex is not valid UTF-8"}
+	}
 	re := p.alternatives()
 	if p.err == nil && p.off < len(src) {
 		p.fail("%q closes nothing in the regex", src[p.off:p.off+1])
@@ -94,7 +97,14 @@ func programSize(re string) (int, bool) {
 // fail reports a regex that Raku does not take either.
 func (p *regexParser) fail(format string, args ...any) {
 	if p.err == nil {
-		p.err = &regexError{off: p.off, msg: fmt.Sprintf(format, args...), hint: "in a regex of Raku all but letters, digits and _ is a sign; quote what stands for itself: 'a-b:'"}
+		p.err = &regexError{off: p.off, msg: fmt.Sprintf(format, args...)}
+	}
+}
+
+// sign reports a character that would have to be in quotes.
+func (p *regexParser) sign(r rune) {
+	if p.err == nil {
+		p.err = &regexError{off: p.off, msg: fmt.Sprintf("%q is a sign in a regex of Raku", string(r)), hint: "quote what stands for itself, as in 'a-b: c'"}
 	}
 }
 
@@ -173,8 +183,7 @@ func (p *regexParser) alternatives() string {
 				order[i] = i
 			}
 			slices.SortStableFunc(order, func(a, b int) int { return len(texts[b]) - len(texts[a]) })
-			for i, n := range slices.Clone(order) {
-				order[i] = n
+			for _, n := range order {
 				all = append(all, longest[n])
 			}
 			longest = nil
@@ -280,11 +289,11 @@ func (p *regexParser) atom() atom {
 		if p.has(">>") {
 			p.refuse(limitRegex, ">>")
 		}
-		p.fail("%q is a sign in a regex of Raku", ">")
+		p.sign(r)
 	case '*', '+', '?':
 		p.fail("%q follows nothing that it could repeat", string(r))
 	default:
-		p.fail("%q is a sign in a regex of Raku", string(r))
+		p.sign(r)
 	}
 	return atom{}
 }

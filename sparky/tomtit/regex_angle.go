@@ -209,7 +209,8 @@ func (p *regexParser) quote(open rune) atom {
 			b.WriteString(p.quotedEscape(open))
 		case open == '"' && strings.ContainsRune("$@%&{", r):
 			p.off--
-			p.fail("%q in double quotes is a variable of Raku, which a regex of a file may not have; write it in single quotes", string(r))
+			p.fail("%q in double quotes is code of Raku, which a regex of a file may not have", string(r))
+			p.err.hint = "write it in single quotes"
 		default:
 			b.WriteRune(r)
 		}

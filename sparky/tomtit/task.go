@@ -231,6 +231,9 @@ func (j *job) start(ctx context.Context, cmd *exec.Cmd, stdout, stderr io.Writer
 // command makes the process of a task's or a hook's file. cmd.Path is still
 // the program's name.
 func (t *taskRun) command(file, ext string, vars map[string]any, depth int) (*exec.Cmd, error) {
+	if err := t.syncState(); err != nil {
+		return nil, err
+	}
 	dir := filepath.Join(t.cache, strconv.Itoa(depth))
 	if err := t.deploy(dir, filepath.Dir(file), vars); err != nil {
 		return nil, fmt.Errorf("prepare task %s: %w", file, err)
@@ -337,6 +340,21 @@ func osName() string {
 		}
 	}
 	return "linux"
+}
+
+// syncState puts what tasks in Bash left as state where the others read it.
+func (t *taskRun) syncState() error {
+	if _, err := os.Lstat(filepath.Join(t.cache, "state")); absent(err) {
+		return nil
+	}
+	state, err := t.state()
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(t.cache, "state.json"), appendJSON(nil, state), 0o600); err != nil {
+		return err
+	}
+	return os.Remove(filepath.Join(t.cache, "state"))
 }
 
 // state collects what update_state left, of which the shell's part is not JSON.

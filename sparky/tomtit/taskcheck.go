@@ -110,7 +110,10 @@ func (p *checkParser) parseLine(line string) {
 		p.fail(off+i, "a zero byte", "remove it")
 		return
 	}
-	name, rest, _ := strings.Cut(text, ":")
+	name, rest, ok := strings.Cut(text, ":")
+	if !ok {
+		name = ""
+	}
 	switch name {
 	case "note":
 		p.add(check{kind: checkNote, text: strings.TrimLeftFunc(rest, unicode.IsSpace)})
