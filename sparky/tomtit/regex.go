@@ -398,11 +398,3 @@ func (p *regexParser) bracket(r rune) atom {
 	}
 	return atom{re: "(?:" + re + ")", single: true, group: true}
 }
-
-// isRakuWord reports whether r stands for itself in a regex, and is a \w.
-func isRakuWord(r rune) bool {
-	if r < utf8.RuneSelf {
-		return r != 0 && (isAlpha(byte(r)) || isDigit(byte(r)))
-	}
-	return unicode.IsLetter(r) || unicode.Is(unicode.Nd, r)
-}

@@ -235,3 +235,11 @@ func hexValue(c byte) rune {
 	}
 	return -1
 }
+
+// isRakuWord reports whether r stands for itself in a regex, and is a \w.
+func isRakuWord(r rune) bool {
+	if r < utf8.RuneSelf {
+		return r != 0 && (isAlpha(byte(r)) || isDigit(byte(r)))
+	}
+	return unicode.IsLetter(r) || unicode.Is(unicode.Nd, r)
+}

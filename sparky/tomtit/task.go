@@ -143,36 +143,6 @@ func (t *taskRun) folder(ctx context.Context, folder string, vars map[string]any
 	return t.verify(ctx, checks, append(set, output.lines()...), soft)
 }
 
-// The exit code of tom when a check fails.
-const exitCheck = 2
-
-// verify does the checks of a task, and prints them as tom does. soft: failed
-// ones are counted only.
-func (t *taskRun) verify(ctx context.Context, checks []check, output []string, soft bool) (int, error) {
-	results, err := runChecks(ctx, checks, output)
-	if err != nil {
-		return 1, err
-	}
-	if len(results) > 0 {
-		if err := t.out.header("task check"); err != nil {
-			return 1, err
-		}
-	}
-	failed := 0
-	for _, r := range results {
-		if err := t.out.result(r); err != nil {
-			return 1, err
-		}
-		if !r.status {
-			failed++
-		}
-	}
-	if t.failed += failed; failed > 0 && !soft {
-		return exitCheck, t.out.say("=================\nTASK CHECK FAIL")
-	}
-	return 0, nil
-}
-
 // dump prints the text of a task.
 func (t *taskRun) dump(file string) error {
 	src, err := t.readFile(file)

@@ -63,7 +63,6 @@ type checkParser struct {
 	file    string
 	checks  []check
 	context checkKind // the block that is open; checkEnd: none
-	start   int       // offset in the line of what is looked at
 	line    int
 	err     *flow.Error
 }

@@ -331,3 +331,33 @@ func (re *pattern) capture(text string) (string, bool) {
 	}
 	return "", false
 }
+
+// The exit code of tom when a check fails.
+const exitCheck = 2
+
+// verify does the checks of a task, and prints them as tom does. soft: failed
+// ones are counted only.
+func (t *taskRun) verify(ctx context.Context, checks []check, output []string, soft bool) (int, error) {
+	results, err := runChecks(ctx, checks, output)
+	if err != nil {
+		return 1, err
+	}
+	if len(results) > 0 {
+		if err := t.out.header("task check"); err != nil {
+			return 1, err
+		}
+	}
+	failed := 0
+	for _, r := range results {
+		if err := t.out.result(r); err != nil {
+			return 1, err
+		}
+		if !r.status {
+			failed++
+		}
+	}
+	if t.failed += failed; failed > 0 && !soft {
+		return exitCheck, t.out.say("=================\nTASK CHECK FAIL")
+	}
+	return 0, nil
+}
