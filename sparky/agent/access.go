@@ -79,24 +79,17 @@ func (c *access) lend() (token string, revoke func()) {
 	}
 }
 
-// allows reports whether the request may be answered, and who makes it: the
-// name of who has signed in, "" for a program.
-func (c *access) allows(r *http.Request) (who string, ok bool) {
+// allows reports whether the request may be answered.
+func (c *access) allows(r *http.Request) bool {
 	if text := r.Header.Get("Token"); text != "" && !c.open {
 		sum := sha256.Sum256([]byte(text))
 		c.mu.Lock()
 		lent := c.lent[sum]
 		c.mu.Unlock()
-		return "", lent || c.isToken(text)
+		return lent || c.isToken(text)
 	}
 	// Everything else may be sent by a browser that another site's page drives.
-	if c.cross.Check(r) != nil {
-		return "", false
-	}
-	if s := c.session(r); s != nil {
-		return s.name, true
-	}
-	return "", c.open
+	return c.cross.Check(r) == nil && (c.open || c.session(r) != nil)
 }
 
 // session returns who has signed in, nil when nobody has.

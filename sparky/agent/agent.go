@@ -59,6 +59,7 @@ type Agent struct {
 	dirty     chan string    // projects to prune
 	quit      chan struct{}
 	streams   chan struct{} // live logs that are read
+	trouble   sync.Map      // project to what is wrong with its SCM, a string
 }
 
 // schedule is which job waits, runs or has just ended.

@@ -72,11 +72,14 @@ func (a *Agent) postRebuild(w http.ResponseWriter, r *http.Request, n names) {
 }
 
 // who is who made the request, for people to read.
-func (a *Agent) who(r *http.Request) string {
-	if name, _ := a.access.allows(r); name != "" {
-		return name
+func (a *Agent) who(r *http.Request) string { return cmpOr(a.person(r), "api") }
+
+// person is who has signed in, "" when nobody has.
+func (a *Agent) person(r *http.Request) string {
+	if s := a.access.session(r); s != nil {
+		return s.name
 	}
-	return "api"
+	return ""
 }
 
 // readForm reads what a browser sends. It answers errors itself.
@@ -106,7 +109,7 @@ func (a *Agent) formStart(w http.ResponseWriter, r *http.Request, n names) {
 	if err == nil && !p.Manual {
 		err = fmt.Errorf("project %s: %w", n.project, errNotManual)
 	}
-	b := build{description: "manual run", by: a.who(r)}
+	b := build{description: "manual run", by: a.person(r)}
 	if err == nil {
 		// The names that vars have are theirs: the form's own begin with a dot.
 		b.tags, err = p.parameters(form.Get(".group"), form)
@@ -138,7 +141,7 @@ func (a *Agent) formRebuild(w http.ResponseWriter, r *http.Request, n names) {
 	if rec == nil {
 		return
 	}
-	id, err := a.rebuild(r.Context(), rec, a.who(r))
+	id, err := a.rebuild(r.Context(), rec, a.person(r))
 	if err != nil {
 		a.failPage(w, r, err)
 		return

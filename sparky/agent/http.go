@@ -25,11 +25,9 @@ func (a *Agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusMethodNotAllowed)
 		return
 	}
-	if route.kind != free {
-		if _, ok := a.access.allows(r); !ok {
-			a.deny(w, r, route)
-			return
-		}
+	if route.kind != free && !a.access.allows(r) {
+		a.deny(w, r, route)
+		return
 	}
 	if err := route.check(args); err != nil {
 		writeError(w, http.StatusBadRequest, err)

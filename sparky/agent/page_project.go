@@ -16,6 +16,7 @@ type projectPage struct {
 	Problem        string // why its folder cannot be used
 	Dir            string
 	NextRun        time.Time
+	Trouble        string // with the repository that it watches
 	Group          string // chosen; "": none
 	Fields         []variable
 	Choose         bool // a group must be chosen first
@@ -36,6 +37,9 @@ func (a *Agent) getProject(w http.ResponseWriter, r *http.Request, n names) {
 		p.projectFolder, p.Folder = folder, true
 		if folder.Crontab != "" && !folder.Disabled {
 			p.NextRun = nextCron(folder.Crontab, time.Now())
+		}
+		if text, ok := a.trouble.Load(n.project); ok && folder.SCM != nil {
+			p.Trouble = text.(string) //nolint:errcheck,forcetypeassert // as Agent says
 		}
 		if g := r.URL.Query().Get("group"); slices.Contains(folder.Groups, g) {
 			p.Group = g

@@ -54,9 +54,7 @@ type frame struct {
 
 func (a *Agent) render(w http.ResponseWriter, r *http.Request, status int, name string, f frame) {
 	f.Host, f.Version, f.Open = a.cfg.Name, a.cfg.Version, a.access.open
-	if s := a.access.session(r); s != nil {
-		f.User = s.name
-	}
+	f.User = a.person(r)
 	var b bytes.Buffer
 	if err := pages[name].ExecuteTemplate(&b, "frame.html", f); err != nil {
 		a.fail(w, r, err)
@@ -153,7 +151,10 @@ func (r *record) Took() string {
 		end = time.Now()
 	}
 	d := end.Sub(r.Started)
-	if d < time.Minute {
+	switch {
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d < time.Minute:
 		return fmt.Sprintf("%.1f s", d.Seconds())
 	}
 	return d.Round(time.Second).String()

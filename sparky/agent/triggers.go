@@ -142,11 +142,14 @@ func (a *Agent) pollAll(ctx context.Context, polls scmPolls) {
 			err := a.pollSCM(ctx, p)
 			pause := scmPause
 			if err != nil && ctx.Err() == nil {
-				a.log.Warn("scm", "project", p.name, "error", err)
+				if old, _ := a.trouble.Swap(p.name, err.Error()); old != err.Error() {
+					a.log.Warn("scm", "project", p.name, "error", err)
+				}
 				poll.fails = min(poll.fails+1, 10)
 				pause = min(scmPause<<poll.fails, scmMaxPause)
 			} else {
 				poll.fails = 0
+				a.trouble.Delete(p.name)
 			}
 			poll.next = time.Now().Add(pause)
 		})
