@@ -104,3 +104,9 @@ func ParseSettings(text string) (vars []string, tags map[string]string, err erro
 	}
 	return vars, s.Tags, err
 }
+
+// LocalPath is localPath.
+func LocalPath(path string) string { return localPath(path) }
+
+// MaxStreams is maxStreams.
+const MaxStreams = maxStreams

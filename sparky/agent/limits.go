@@ -52,9 +52,9 @@ const (
 	// short it is, so that a crash does not lose it.
 	spillAfter = time.Second
 
-	// userCost of the bcrypt hashes that AddUser makes: about 0.1 s. Hashes of
+	// userCost of the bcrypt hashes that AddUser makes: about 0.1 s of CPU. Hashes of
 	// more than maxCost take minutes, in which nobody else could sign in.
-	userCost = 11
+	userCost = 10
 	maxCost  = 15
 	// minPassword of a user, in bytes.
 	minPassword = 8
