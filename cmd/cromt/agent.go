@@ -60,6 +60,8 @@ func (c *agentCmd) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return usage(err)
 	}
+	signals, stop := catchSignals() // before others can see that it listens
+	defer stop()
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen)
 	if err != nil {
 		return usage(fmt.Errorf("listen: %w", err))
@@ -76,8 +78,6 @@ func (c *agentCmd) Run(ctx context.Context, p *program) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	signals, stop := catchSignals()
-	defer stop()
 	go func() {
 		select {
 		case sig := <-signals:
