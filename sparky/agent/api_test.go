@@ -384,6 +384,9 @@ func TestHostileNames(t *testing.T) {
 			{"PUT", "/file/project/p/job/j/filename/" + name}, {"PUT", "/file/project/" + name + "/job/j/filename/x"}, {"PUT", "/file/project/p/job/" + name + "/filename/x"},
 			{"GET", "/status/p/" + name}, {"GET", "/status/" + name + "/j"}, {"GET", "/stash/p/" + name}, {"GET", "/report/raw/p/" + name},
 			{"POST", "/cancel/project/p/" + name}, {"GET", "/trigger/p/" + name}, {"GET", "/badge/" + name}, {"GET", "/report/" + name + "/1"},
+			{"GET", "/report/p/" + name}, {"GET", "/report/p/" + name + "/live"}, {"POST", "/report/p/" + name + "/cancel"}, {"GET", "/report_jid/p/" + name},
+			{"GET", "/project/" + name}, {"GET", "/project/" + name + "/builds"}, {"POST", "/project/" + name + "/start"}, {"GET", "/build/project/" + name},
+			{"POST", "/build/project/" + name}, {"POST", "/build/project/p/" + name}, {"POST", "/build-with-tags/project/" + name}, {"GET", "/static/" + name},
 		} {
 			code, body := h.raw(r.method, r.path)
 			if code != 400 && code != 404 && code != 405 || strings.Contains(body, "canary") || strings.Contains(body, "root:") {
@@ -461,4 +464,31 @@ func TestSlowClients(t *testing.T) {
 	if code, _ := h.do("GET", "/healthz", ""); code != 200 || time.Since(at) > 5*time.Second {
 		t.Errorf("%d after %s", code, time.Since(at))
 	}
+}
+
+// TestLargeForms: what people send has a limit, too.
+func TestLargeForms(t *testing.T) {
+	root := t.TempDir()
+	h := start(t, agent.Config{Root: root})
+	folder(t, root, "p", directLine(t, "/", "true"), "allow_manual_run: true\nvars: [{name: Text, type: textarea}]\n")
+	long := strings.Repeat("x", 300<<10)
+	for _, c := range []struct{ path, kind, body string }{
+		{"/project/p/start", "application/x-www-form-urlencoded", "Text=" + long},
+		{"/build-with-tags/project/p", "application/x-www-form-urlencoded", "tags=a%3D" + long},
+		{"/build-with-tags/project/p", "application/json", `{"tags":"a=` + long + `"}`},
+	} {
+		if code, body := h.do("POST", c.path, c.body, "Content-Type", c.kind); code != 413 {
+			t.Errorf("%s: %d %.200s", c.path, code, body)
+		}
+	}
+	if code, body := h.do("POST", "/project/p/start", "Text="+long[:100<<10], "Content-Type", "application/x-www-form-urlencoded"); code != 400 || !strings.Contains(body, "longer than 65536 bytes") {
+		t.Errorf("more than is kept with a build: %d %.200s", code, body)
+	}
+	if code, _ := h.do("POST", "/login", "password="+long, "Content-Type", "application/x-www-form-urlencoded"); code != 413 {
+		t.Errorf("login: %d", code)
+	}
+	if code, body := h.do("POST", "/build-with-tags/project/p", `{"tags":5}`); code != 400 {
+		t.Errorf("%d %s", code, body)
+	}
+	h.builds("p", 0)
 }
