@@ -17,7 +17,7 @@ var allowed = map[string][]string{
 	"sparky":            {"flow"},
 	"sparky/sparkytest": {"flow", "sparky"},
 	"sparky/tomtit":     {"flow", "sparky"},
-	"sparky/agent":      {"flow", "sparky", "sparky/tomtit", "modernc.org/sqlite", "modernc.org/sqlite/lib"},
+	"sparky/agent":      {"flow", "sparky", "sparky/tomtit", "modernc.org/sqlite", "modernc.org/sqlite/lib", "golang.org/x/crypto/bcrypt"},
 
 	"bot": {
 		"flow", "sparky", "bot/checks", "bot/comment", "bot/event", "bot/githubapp", "bot/store", "bot/trigger", "bot/trust",

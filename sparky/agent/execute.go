@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -51,24 +50,22 @@ func (e *stepError) Unwrap() error { return e.err }
 // job is left when it returns.
 func (a *Agent) execute(ctx context.Context, j *job) result {
 	j.mu.Lock()
-	spec := j.spec
+	spec, file := j.spec, j.file
 	j.mu.Unlock()
-	if spec == nil {
-		return refuseForeign(j)
-	}
 	spill := time.AfterFunc(spillAfter, j.log.save)
 	defer spill.Stop()
+	if spec == nil {
+		return a.runSparrow(ctx, j, file)
+	}
 	e := &execution{a: a, j: j, spec: spec, out: (*flow.Mask)(nil).Writer(j.log), commit: spec.Source.Commit}
 	dir, err := a.work.take()
 	if err != nil {
 		return e.conclude(err)
 	}
 	e.dir = dir
-	defer func() {
-		if err := a.work.giveBack(dir); err != nil {
-			a.log.Warn("folder of a job not removed", "job", j.id, "error", err)
-		}
-	}()
+	defer a.returnFolder(j, dir)
+	ctx, unwatch := a.watchDisk(ctx, j, dir)
+	defer unwatch()
 	env, secrets, err := a.env.jobEnv(j, spec, e.dir)
 	e.env, e.mask = env, flow.NewMask(secrets)
 	e.out = e.mask.Writer(j.log)
@@ -82,7 +79,12 @@ func (a *Agent) execute(ctx context.Context, j *job) result {
 		if err := killLeftovers([]string{j.id}); err != nil {
 			a.log.Warn("processes are still there", "job", j.id, "error", err)
 		}
-		return e.end(cancelledResult(j, cause), "cancelled")
+		res := cancelledResult(j, cause)
+		if errors.As(cause, new(*quotaError)) {
+			e.sayf("%s\n", res.Error)
+			return e.end(res, "quota")
+		}
+		return e.end(res, "cancelled")
 	}
 	return e.conclude(err)
 }
@@ -173,11 +175,11 @@ func (e *execution) sayf(format string, args ...any) {
 
 func (e *execution) flush() { _ = e.out.Flush() } // a jobLog takes everything
 
-// refuseForeign is the end of a job that only a real Sparky can run.
-func refuseForeign(j *job) result {
-	const why = "this agent runs cromt jobs only; other sparrowfiles need a Sparky host with Raku and sparrowdo"
-	_, _ = io.WriteString(j.log, why+"\nmeta: result=failed step=prepare exit=1\n") // a jobLog takes everything
-	return result{State: sparky.CodeFailed, Cause: causeInfrastructure, Exit: exitSetup, Error: why}
+// returnFolder gives back the folder of a job that has ended.
+func (a *Agent) returnFolder(j *job, dir string) {
+	if err := a.work.giveBack(dir); err != nil {
+		a.log.Warn("folder of a job not removed", "job", j.id, "error", err)
+	}
 }
 
 // oneLine returns the first line of s, shortened.

@@ -29,6 +29,10 @@ func (a *Agent) postQueue(w http.ResponseWriter, r *http.Request, _ names) {
 		writeError(w, http.StatusBadRequest, err)
 		return
 	}
+	if a.isDisabled(req.project) { // a Sparky would take it and never run it
+		a.fail(w, r, fmt.Errorf("project %s: %w", req.project, errDisabled))
+		return
+	}
 	if err := a.disk.check(0); err != nil {
 		a.fail(w, r, err)
 		return
