@@ -16,8 +16,9 @@ var allowed = map[string][]string{
 	"flow/flowtest":     {"flow"},
 	"sparky":            {"flow"},
 	"sparky/sparkytest": {"flow", "sparky"},
+	"sparky/place":      {"sparky/tomtit"},
 	"sparky/tomtit":     {"flow", "sparky"},
-	"sparky/agent":      {"flow", "sparky", "sparky/tomtit", "modernc.org/sqlite", "modernc.org/sqlite/lib"},
+	"sparky/agent":      {"flow", "sparky", "sparky/place", "sparky/tomtit", "modernc.org/sqlite", "modernc.org/sqlite/lib"},
 
 	"bot": {
 		"flow", "sparky", "bot/checks", "bot/comment", "bot/event", "bot/githubapp", "bot/store", "bot/trigger", "bot/trust",
@@ -43,7 +44,7 @@ var allowed = map[string][]string{
 	"cmd/cromt/gitrepo":    {},
 	"cmd/cromt/hosts":      {"flow", "sparky"},
 	"cmd/cromt": {
-		"flow", "sparky", "sparky/agent", "sparky/tomtit", "bot", "bot/checks", "bot/config", "bot/githubapp", "bot/store", "cmd/cromt/action", "cmd/cromt/completion", "cmd/cromt/console", "cmd/cromt/gitrepo", "cmd/cromt/hosts",
+		"flow", "sparky", "sparky/agent", "sparky/place", "sparky/tomtit", "bot", "bot/checks", "bot/config", "bot/githubapp", "bot/store", "cmd/cromt/action", "cmd/cromt/completion", "cmd/cromt/console", "cmd/cromt/gitrepo", "cmd/cromt/hosts",
 		"github.com/alecthomas/kong",
 	},
 }

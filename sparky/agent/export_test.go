@@ -104,3 +104,6 @@ func ParseSettings(text string) (vars []string, tags map[string]string, err erro
 	}
 	return vars, s.Tags, err
 }
+
+// OwnerOf is ownerOf.
+func OwnerOf(root string) string { return ownerOf(root) }
