@@ -11,6 +11,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/cromt/cromt/flow"
+	"github.com/cromt/cromt/sparky/place"
 )
 
 // The exit codes, which scripts rely on.
@@ -88,6 +89,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	if len(args) == 0 {
 		args = []string{"--help"}
+	}
+	if args[0] == place.Command { // not for people: a copy of this program on another machine
+		return place.There(stdin, stdout, stderr)
 	}
 	kctx, err := parser.Parse(args)
 	switch {
