@@ -30,6 +30,15 @@ const (
 	sliceTime = 5 * time.Minute
 	// sliceGap between two slices.
 	sliceGap = time.Millisecond
+	// waitInterval is how often a run that waits for another one looks whether
+	// it still has to, beside being woken: in case a wake is lost.
+	waitInterval = 10 * time.Minute
+	// waitTime for GitHub to be told that a run waits, and until it is tried
+	// again.
+	waitTime = 15 * time.Second
+	// createRetries of a run while others of its branch are created: each time
+	// GitHub has to be asked for the head.
+	createRetries = 5
 	// logInterval between two writes of what jobs print: pages look live, and
 	// a chatty job costs two commits a second.
 	logInterval = 500 * time.Millisecond

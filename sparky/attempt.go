@@ -14,6 +14,7 @@ type attempt struct {
 	e     *Executor
 	h     *host
 	a     flow.Attempt
+	mask  *flow.Mask
 	log   *logSink
 	hello *Hello // nil: a real Sparky
 	feed  feed

@@ -21,6 +21,7 @@ const maxMeta = 4 << 10
 // logSink is where an attempt's log goes: masked, and without ever stopping
 // the attempt. It keeps the first error.
 type logSink struct {
+	out io.Writer
 	w   *flow.Masker
 	err error
 }
@@ -29,8 +30,11 @@ func newLogSink(w io.Writer, m *flow.Mask) *logSink {
 	if w == nil {
 		w = io.Discard
 	}
-	return &logSink{w: m.Writer(w)}
+	return &logSink{out: w, w: m.Writer(w)}
 }
+
+// hide masks by m from the beginning: nothing has been written yet.
+func (s *logSink) hide(m *flow.Mask) { s.w = m.Writer(s.out) }
 
 func (s *logSink) write(p []byte) {
 	if s.err == nil && len(p) > 0 {

@@ -26,8 +26,9 @@ type Verdict struct {
 	Summary     string
 	Annotations []Annotation
 	URL         string
-	// Approve adds a button of that identifier, for the code of a fork.
-	Approve bool
+	// Approve and Cancel add a button of that identifier: for the code of a
+	// fork, and for a run that waits.
+	Approve, Cancel bool
 }
 
 // ActionRequired is the conclusion of a check run that asks for a click. No
@@ -66,6 +67,9 @@ func (v Verdict) checkRun() checkRun {
 	}
 	if v.Approve {
 		k.actions = []*github.CheckRunAction{{Label: "Approve", Description: "Let this very commit of a fork run", Identifier: ActionApprove}}
+	}
+	if v.Cancel {
+		k.actions = buttons(false, nil)
 	}
 	return k
 }
