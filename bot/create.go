@@ -52,6 +52,9 @@ func (i *Intake) createOnce(ctx context.Context, delivery int64, run *store.Run,
 	}
 	if r.Origin.Fork && len(r.Spec.Roots) > 0 {
 		r.State = store.Waiting
+	}
+	joins := func(s *store.Run) bool { return s.Key == run.Key && s.State == store.Waiting }
+	if r.State == store.Waiting && !slices.ContainsFunc(siblings, joins) {
 		if err := i.askApproval(ctx, &r, c); err != nil {
 			return err
 		}
@@ -97,7 +100,7 @@ func ofKind(runs []*store.Run, run *store.Run) []*store.Run {
 // sameRuns reports whether nothing has been added to runs.
 func sameRuns(a, b []*store.Run) bool {
 	return slices.EqualFunc(a, b, func(a, b *store.Run) bool {
-		return a.ID == b.ID && slices.Equal(a.Spec.Roots, b.Spec.Roots) && a.Origin.Event == b.Origin.Event && a.Origin.PullNumber == b.Origin.PullNumber
+		return a.ID == b.ID && (a.State == store.Waiting) == (b.State == store.Waiting) && slices.Equal(a.Spec.Roots, b.Spec.Roots) && a.Origin.Event == b.Origin.Event && a.Origin.PullNumber == b.Origin.PullNumber
 	})
 }
 

@@ -232,7 +232,7 @@ func reasons(f *flow.File, sel trigger.Selection) string {
 // askApproval shows that the code of a fork waits for somebody.
 func (i *Intake) askApproval(ctx context.Context, run *store.Run, c *change) error {
 	v := checks.Verdict{
-		Repo: run.Repo, SHA: run.SHA, Name: checkName(run), ExternalID: approvalID(run), Conclusion: checks.ActionRequired,
+		Repo: run.Repo, SHA: run.SHA, Name: codeCheck, ExternalID: approvalID(run), Conclusion: checks.ActionRequired,
 		Title: "waits for an approval: the code is of a fork", Approve: true,
 		Summary: fmt.Sprintf("Nothing of it runs before somebody with write access has looked at commit `%s`, and either clicks Approve or comments\n\n    /cromt ok %[1]s\n\nIt gets no secrets, and only hosts that take forks. A new push needs a new approval.\n", run.SHA),
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/cromt/cromt/bot/checks"
 	"github.com/cromt/cromt/bot/store"
 	"github.com/cromt/cromt/bot/trigger"
 	"github.com/cromt/cromt/flow"
@@ -86,7 +87,9 @@ func (w *work) wait(ctx context.Context, ahead *store.Run) (again time.Duration)
 		if ctx.Err() == nil {
 			w.log.Warn("check run not posted", "error", err)
 		}
-		return waitTime
+		if !checks.Refused(err) {
+			return waitTime
+		}
 	}
 	return waitInterval
 }

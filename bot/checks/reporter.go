@@ -159,6 +159,9 @@ func (r *Reporter) SetRun(run *flow.Run) {
 	defer r.mu.Unlock()
 	r.tracker.SetRun(run)
 	r.shown = nil
+	if !r.ended {
+		r.runEnded()
+	}
 }
 
 func (r *Reporter) signal() {
