@@ -21,9 +21,10 @@ const maxMeta = 4 << 10
 // logSink is where an attempt's log goes: masked, and without ever stopping
 // the attempt. It keeps the first error.
 type logSink struct {
-	out io.Writer
-	w   *flow.Masker
-	err error
+	out     io.Writer
+	w       *flow.Masker
+	err     error
+	dropped bool
 }
 
 func newLogSink(w io.Writer, m *flow.Mask) *logSink {
@@ -42,7 +43,16 @@ func (s *logSink) write(p []byte) {
 	}
 }
 
+// holds reports whether the beginning of a secret may be held back.
+func (s *logSink) holds() bool { return s.w.Holds() }
+
+// drop forgets what is held back.
+func (s *logSink) drop() { s.dropped = true }
+
 func (s *logSink) flush() error {
+	if s.dropped {
+		return s.err
+	}
 	if err := s.w.Flush(); s.err == nil {
 		s.err = err
 	}
