@@ -134,7 +134,9 @@ func TestServeQueue(t *testing.T) {
 	g.push(sha("1"), g.flow("one", ""))
 	g.untilRan("start one")
 	g.push(sha("2"), g.flow("two", ""))
-	waiting := func(k githubtest.CheckRun) bool { return k.Status == "queued" && strings.HasPrefix(k.Title, "waits for run ") }
+	waiting := func(k githubtest.CheckRun) bool {
+		return k.Status == "queued" && strings.HasPrefix(k.Title, "waits for run ")
+	}
 	k := g.shown("cromt", sha("2"), waiting)
 	if !strings.Contains(k.Summary, sha("1")) || len(k.Actions) != 1 {
 		t.Errorf("%+v", k)
