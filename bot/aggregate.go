@@ -43,8 +43,7 @@ func (w *work) nameCheck(ctx context.Context) error {
 // others are the rows that the aggregate has beside those of the run's own
 // jobs: the latest result of every other project that code events selected at
 // the commit, whichever run it is of. So a run of one project does not hide
-// that another one has failed. The second result says which run of the commit
-// is still open.
+// that another one has failed.
 func (r *Runner) others(ctx context.Context, run *store.Run, own func(project string) bool) ([]checks.Other, error) {
 	code, err := r.codeRuns(ctx, run)
 	if err != nil || !slices.ContainsFunc(code, func(c *store.Run) bool { return c.ID != run.ID }) {
