@@ -131,3 +131,21 @@ func (r *Runner) withoutJobs(c *store.Run, project string) checks.Other {
 	}
 	return o
 }
+
+// otherRows are those of other runs in the aggregate.
+func (w *work) otherRows(ctx context.Context) []checks.Other {
+	if w.name != codeCheck {
+		return nil
+	}
+	own := map[string]bool{}
+	for _, j := range w.plan.Jobs {
+		own[j.Invocation.Project.Name] = true
+	}
+	rows, err := w.others(ctx, w.run, func(project string) bool { return own[project] })
+	if err == nil {
+		return rows
+	}
+	// Not known is not passed: it is posted again when it is.
+	w.log.Warn("other runs of the commit not known", "error", err)
+	return []checks.Other{{Job: flow.JobReport{Key: "other runs", Project: "other runs", Status: flow.StatusQueued}}}
+}
