@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/cromt/cromt/bot/checks"
 	"github.com/cromt/cromt/bot/event"
@@ -76,7 +77,31 @@ type change struct {
 	ref    string
 	pull   *event.PullRequest // nil: none
 	config []byte
-	line   trigger.Line
+	asked  time.Time // when GitHub was asked for the head
+}
+
+// outdated asks GitHub whether the change is still the newest of its branch or
+// pull request: deliveries come late and out of order. It returns why not.
+func (i *Intake) outdated(ctx context.Context, c *change) (string, error) {
+	c.asked = time.Now()
+	var now trigger.Truth
+	switch {
+	case c.pull != nil:
+		pull, err := c.repo.Checks().PullRequest(ctx, c.repo.Name(), c.pull.Number)
+		if err != nil {
+			return "", err
+		}
+		now = trigger.Truth{Head: pull.HeadSHA, Open: pull.Open}
+	case c.Name == "push" && c.branch != "":
+		head, err := c.repo.Commit(ctx, "heads/"+c.branch)
+		if err != nil && !errors.Is(err, githubapp.ErrNotFound) {
+			return "", err
+		}
+		now.Head = head.SHA
+	default:
+		return "", nil
+	}
+	return trigger.Outdated(c.Name, c.sha, now), nil
 }
 
 // code answers a push, a pull request or a merge group with one run, even if
@@ -84,17 +109,14 @@ type change struct {
 func (i *Intake) code(ctx context.Context, delivery int64, ev *event.Event, te trigger.Event, log *slog.Logger) error {
 	c := change{Event: te, repo: i.GitHub.Repo(ev.Installation, ev.Repo.FullName)}
 	c.read(ev)
-	if c.pull != nil {
-		now, err := c.repo.Checks().PullRequest(ctx, ev.Repo.FullName, c.pull.Number)
-		if err != nil {
-			return err
-		}
-		if why := trigger.Outdated(c.Name, c.sha, trigger.Truth{Head: now.HeadSHA, Open: now.Open}); why != "" {
-			log.Info("nothing done", "why", why)
-			return i.processed(ctx, delivery)
-		}
+	outdated, err := i.outdated(ctx, &c)
+	if err != nil {
+		return err
 	}
-	var err error
+	if outdated != "" && c.pull != nil {
+		log.Info("nothing done", "why", outdated) // its commits have been pushed, or are a fork's
+		return i.processed(ctx, delivery)
+	}
 	c.config, err = c.repo.File(ctx, i.Settings.ConfigPath, c.configRef())
 	if err := i.Installed.pushed(ctx, ev, c.config, err); err != nil {
 		return err
@@ -105,7 +127,7 @@ func (i *Intake) code(ctx context.Context, delivery int64, ev *event.Event, te t
 	if err != nil {
 		return err
 	}
-	run, err := i.newRun(ctx, ev, &c)
+	run, err := i.newRun(ctx, ev, &c, outdated)
 	if err != nil {
 		return err
 	}
@@ -117,11 +139,9 @@ func (c *change) read(ev *event.Event) {
 	switch {
 	case ev.Push != nil:
 		c.sha, c.branch, c.ref = ev.Push.After, ev.Push.Branch, ev.Push.Ref
-		c.line.Branch = c.branch
 	case ev.PullRequest != nil:
 		c.pull = ev.PullRequest
 		c.sha, c.branch, c.ref = c.pull.HeadSHA, c.pull.HeadRef, fmt.Sprintf("refs/pull/%d/head", c.pull.Number)
-		c.line.Pull = c.pull.Number
 	case ev.MergeGroup != nil:
 		c.sha, c.ref = ev.MergeGroup.HeadSHA, ev.MergeGroup.HeadRef
 	}
@@ -140,7 +160,7 @@ func (c *change) fork() bool { return c.pull != nil && c.pull.Fork }
 
 // newRun decides what of the configuration runs. One that is wrong makes a run
 // too: its check says what is wrong.
-func (i *Intake) newRun(ctx context.Context, ev *event.Event, c *change) (*store.Run, error) {
+func (i *Intake) newRun(ctx context.Context, ev *event.Event, c *change, outdated string) (*store.Run, error) {
 	run := &store.Run{
 		ID: flow.NewRunID(), Key: trigger.CodeKey(ev.Repo.FullName, c.sha, trigger.Digest(c.config)), Class: ClassCode,
 		Repo: ev.Repo.FullName, Installation: ev.Installation, SHA: c.sha, Ref: c.ref, Branch: c.branch,
@@ -166,6 +186,8 @@ func (i *Intake) newRun(ctx context.Context, ev *event.Event, c *change) (*store
 		run.Origin.Reason = "the configuration is wrong"
 	case event.SkipsCI(message) && ev.MergeGroup == nil:
 		run.Origin.Reason = "the commit's message asks for it with [skip ci]"
+	case outdated != "" && file.Overlap.Value != string(trigger.RunBeside): // where all run, their order is of no matter
+		run.Origin.Reason = outdated
 	default:
 		if err := i.changedFiles(ctx, ev, c, file); err != nil {
 			return nil, err
@@ -215,62 +237,10 @@ func reasons(f *flow.File, sel trigger.Selection) string {
 	return b.String()
 }
 
-// create stores the run, with what it does to older ones.
-func (i *Intake) create(ctx context.Context, delivery int64, run *store.Run, c *change, log *slog.Logger) error {
-	if run.Origin.Fork && len(run.Spec.Roots) > 0 {
-		run.State = store.Waiting
-		if err := i.askApproval(ctx, run, c); err != nil {
-			return err
-		}
-	}
-	return i.Store.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		made, created, err := tx.CreateRun(ctx, run)
-		if err != nil {
-			return err
-		}
-		if created {
-			log.Info("run created", "run", made.ID, "sha", run.SHA, "projects", run.Spec.Roots)
-			if err := i.supersede(ctx, tx, made, c); err != nil {
-				return err
-			}
-		}
-		return tx.Processed(ctx, delivery)
-	})
-}
-
-// supersede cancels older runs of the same branch or pull request, if the
-// configuration wants that.
-func (i *Intake) supersede(ctx context.Context, tx *store.Tx, run *store.Run, c *change) error {
-	file, err := flow.Parse(run.Spec.ConfigPath, run.Spec.Config)
-	if err != nil || run.Class != ClassCode {
-		return nil //nolint:nilerr // a wrong configuration says nothing about older runs
-	}
-	older, err := tx.Open(ctx, run.Repo, c.line.Branch, int64(c.line.Pull), run.Class)
-	if err != nil {
-		return err
-	}
-	for _, o := range older {
-		if o.ID == run.ID || o.SHA == run.SHA {
-			continue
-		}
-		line := trigger.Line{Pull: int(o.Origin.PullNumber)}
-		if line.Pull == 0 {
-			line.Branch = o.Branch
-		}
-		if trigger.Overlap(file, c.line, line) != trigger.CancelOlder {
-			continue
-		}
-		if err := tx.Cancel(ctx, o.ID, "a newer commit", run.ID); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // askApproval shows that the code of a fork waits for somebody.
 func (i *Intake) askApproval(ctx context.Context, run *store.Run, c *change) error {
 	v := checks.Verdict{
-		Repo: run.Repo, SHA: run.SHA, Name: checkName(run), ExternalID: approvalID(run), Conclusion: checks.ActionRequired,
+		Repo: run.Repo, SHA: run.SHA, Name: codeCheck, ExternalID: approvalID(run), Conclusion: checks.ActionRequired,
 		Title: "waits for an approval: the code is of a fork", Approve: true,
 		Summary: fmt.Sprintf("Nothing of it runs before somebody with write access has looked at commit `%s`, and either clicks Approve or comments\n\n    /cromt ok %[1]s\n\nIt gets no secrets, and only hosts that take forks. A new push needs a new approval.\n", run.SHA),
 	}

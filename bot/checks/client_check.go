@@ -21,6 +21,7 @@ type checkRun struct {
 	summary, text       string
 	annotations         []Annotation // at most requestAnnotations
 	actions             []*github.CheckRunAction
+	held                bool // left open, since others have not ended
 }
 
 // createCheck creates a check run and returns its id.
