@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 
-	"github.com/cromt/cromt/bot/checks"
 	"github.com/cromt/cromt/bot/event"
 	"github.com/cromt/cromt/bot/githubapp"
 	"github.com/cromt/cromt/bot/store"
@@ -29,6 +29,8 @@ type Intake struct {
 	GitHub   *githubapp.App
 	Settings *Settings
 	Logger   *slog.Logger
+
+	replies [32]sync.Mutex // each of some pull requests
 }
 
 // Deliver works a delivery; see [store.Workers]. What it writes, and that the
@@ -48,11 +50,13 @@ func (i *Intake) Deliver(ctx context.Context, id int64) error {
 	case ev.Installation == 0 || ev.Repo.FullName == "":
 	case ev.Comment != nil && ev.Name == "issue_comment":
 		return i.comment(ctx, d.ID, &ev, log)
-	case ev.CheckRun != nil:
-		return i.button(ctx, d.ID, &ev, log)
+	case ev.CheckRun != nil, ev.CheckSuite != nil:
+		return i.button(ctx, d, &ev, log)
+	case ev.PullRequest != nil && ev.Action == "closed":
+		return i.closed(ctx, d, ev.PullRequest)
 	default:
 		if change, ok := trigger.FromGitHub(&ev); ok {
-			return i.code(ctx, d.ID, &ev, change, log)
+			return i.code(ctx, d, &ev, change, log)
 		}
 	}
 	return i.processed(ctx, d.ID)
@@ -76,7 +80,7 @@ type change struct {
 
 // code answers a push, a pull request or a merge group with one run, even if
 // there is nothing to run: a required check has to be concluded.
-func (i *Intake) code(ctx context.Context, delivery int64, ev *event.Event, te trigger.Event, log *slog.Logger) error {
+func (i *Intake) code(ctx context.Context, d *store.Delivery, ev *event.Event, te trigger.Event, log *slog.Logger) error {
 	c := change{Event: te, repo: i.GitHub.Repo(ev.Installation, ev.Repo.FullName)}
 	c.read(ev)
 	if c.pull != nil {
@@ -86,13 +90,21 @@ func (i *Intake) code(ctx context.Context, delivery int64, ev *event.Event, te t
 		}
 		if why := trigger.Outdated(c.Name, c.sha, trigger.Truth{Head: now.HeadSHA, Open: now.Open}); why != "" {
 			log.Info("nothing done", "why", why)
-			return i.processed(ctx, delivery)
+			return i.outdated(ctx, d, &c)
 		}
 	}
-	var err error
-	c.config, err = c.repo.File(ctx, i.Settings.ConfigPath, c.configRef())
+	if c.fork() {
+		if err := i.forkEvent(ctx, d, c.pull); err != nil {
+			return err
+		}
+	}
+	ref, err := c.configRef(ctx)
+	if err != nil {
+		return err
+	}
+	c.config, err = c.repo.File(ctx, i.Settings.ConfigPath, ref)
 	if errors.Is(err, githubapp.ErrNotFound) {
-		return i.processed(ctx, delivery)
+		return i.processed(ctx, d.ID)
 	}
 	if err != nil {
 		return err
@@ -101,7 +113,21 @@ func (i *Intake) code(ctx context.Context, delivery int64, ev *event.Event, te t
 	if err != nil {
 		return err
 	}
-	return i.create(ctx, delivery, run, &c, log)
+	return i.create(ctx, d.ID, run, &c, log)
+}
+
+// outdated is the end of a delivery about a commit that is not the head. Of a
+// fork it says that approvals which are older than it may be of code that was
+// replaced in between.
+func (i *Intake) outdated(ctx context.Context, d *store.Delivery, c *change) error {
+	return i.Store.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if c.fork() {
+			if err := tx.Revoke(ctx, d.Repo, int64(c.pull.Number), c.sha, d.ReceivedAt); err != nil {
+				return err
+			}
+		}
+		return tx.Processed(ctx, d.ID)
+	})
 }
 
 // read takes over what the kinds of events call differently.
@@ -119,13 +145,13 @@ func (c *change) read(ev *event.Event) {
 	}
 }
 
-// configRef is where the configuration is read: of a fork's pull request in
-// the branch that it goes into, which its author cannot write to.
-func (c *change) configRef() string {
+// configRef is where the configuration is read: of a fork's pull request at
+// the tip of the branch that it goes into, which its author cannot write to.
+func (c *change) configRef(ctx context.Context) (string, error) {
 	if c.fork() {
-		return c.pull.BaseSHA
+		return tip(ctx, c.repo, c.pull.BaseRef)
 	}
-	return c.sha
+	return c.sha, nil
 }
 
 func (c *change) fork() bool { return c.pull != nil && c.pull.Fork }
@@ -141,6 +167,9 @@ func (i *Intake) newRun(ctx context.Context, ev *event.Event, c *change) (*store
 	}
 	if c.pull != nil {
 		run.Origin.PullNumber, run.Origin.Title = int64(c.pull.Number), c.pull.Title
+	}
+	if c.fork() {
+		run.Key = trigger.ForkKey(run.Repo, c.pull.Number, c.sha, trigger.Digest(c.config))
 	}
 	if ev.MergeGroup != nil {
 		run.Class, run.Key = ClassMergeGroup, trigger.MergeGroupKey(ev.Repo.FullName, c.sha)
@@ -209,19 +238,36 @@ func reasons(f *flow.File, sel trigger.Selection) string {
 
 // create stores the run, with what it does to older ones.
 func (i *Intake) create(ctx context.Context, delivery int64, run *store.Run, c *change, log *slog.Logger) error {
+	if c.pull != nil {
+		if err := i.returned(ctx, run); err != nil {
+			return err
+		}
+	}
+	asked := false
 	if run.Origin.Fork && len(run.Spec.Roots) > 0 {
-		run.State = store.Waiting
-		if err := i.askApproval(ctx, run, c); err != nil {
+		var err error
+		if asked, err = i.ask(ctx, c.repo, run); err != nil {
 			return err
 		}
 	}
 	return i.Store.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		run.State = store.Queued
+		if wait, err := unapproved(ctx, tx, run); err != nil {
+			return err
+		} else if wait {
+			run.State = store.Waiting
+		}
 		made, created, err := tx.CreateRun(ctx, run)
 		if err != nil {
 			return err
 		}
+		if asked { // its work concludes that check run
+			if err := tx.SaveCheck(ctx, store.Check{Run: made.ID, ExternalID: approvalID(made)}); err != nil {
+				return err
+			}
+		}
 		if created {
-			log.Info("run created", "run", made.ID, "sha", run.SHA, "projects", run.Spec.Roots)
+			log.Info("run created", "run", made.ID, "sha", run.SHA, "projects", run.Spec.Roots, "state", made.State)
 			if err := i.supersede(ctx, tx, made, c); err != nil {
 				return err
 			}
@@ -258,17 +304,3 @@ func (i *Intake) supersede(ctx context.Context, tx *store.Tx, run *store.Run, c 
 	}
 	return nil
 }
-
-// askApproval shows that the code of a fork waits for somebody.
-func (i *Intake) askApproval(ctx context.Context, run *store.Run, c *change) error {
-	v := checks.Verdict{
-		Repo: run.Repo, SHA: run.SHA, Name: checkName(run), ExternalID: approvalID(run), Conclusion: checks.ActionRequired,
-		Title: "waits for an approval: the code is of a fork", Approve: true,
-		Summary: fmt.Sprintf("Nothing of it runs before somebody with write access has looked at commit `%s`, and either clicks Approve or comments\n\n    /cromt ok %[1]s\n\nIt gets no secrets, and only hosts that take forks. A new push needs a new approval.\n", run.SHA),
-	}
-	return c.repo.Checks().Post(ctx, v)
-}
-
-// approvalID is the external_id of the check that asks for an approval: the
-// same however often the delivery is worked.
-func approvalID(run *store.Run) string { return "approve/" + trigger.Digest([]byte(run.Key))[:32] }

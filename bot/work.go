@@ -76,6 +76,9 @@ type work struct {
 // slice works the run until it is complete, or for sliceTime.
 func (w *work) slice(ctx context.Context) (done bool, err error) {
 	w.repo = w.GitHub.Repo(w.run.Installation, w.run.Repo)
+	if err := w.settle(ctx); err != nil {
+		return false, err
+	}
 	if w.plan, err = w.makePlan(); err != nil {
 		return true, w.refuse(ctx, err)
 	}
@@ -107,10 +110,12 @@ func (w *work) slice(ctx context.Context) (done bool, err error) {
 			return logs.writer(j, attempt, reporter.Output(j, attempt))
 		},
 		LogOffset: logs.offset,
+		FailFast:  w.run.Spec.FailFast,
 	}
+	defer w.started(ctx)()
 	runCtx, stop := w.context(ctx)
 	defer stop()
-	report, err := engine.Run(runCtx, flow.RunOptions{ID: w.run.ID, Plan: w.plan, Repo: w.run.Repo, SHA: w.run.SHA, History: history})
+	report, err := engine.Run(runCtx, flow.RunOptions{ID: w.run.ID, Plan: w.plan, Repo: w.run.Repo, SHA: w.run.SHA, History: history, Kept: w.run.Spec.Kept})
 	logs.close()
 	if errors.Is(err, flow.ErrDetached) {
 		w.keepChecks(ctx, reporter)
@@ -129,6 +134,7 @@ func (w *work) context(ctx context.Context) (context.Context, func()) {
 	watch, stop := context.WithCancel(run)
 	changed := w.Store.Subscribe(watch, w.run.ID)
 	timer := time.NewTimer(sliceTime)
+	over := w.over()
 	finished := make(chan struct{})
 	go func() {
 		defer close(finished)
@@ -142,6 +148,9 @@ func (w *work) context(ctx context.Context) (context.Context, func()) {
 				return
 			case <-timer.C:
 				cancel(errSlice)
+				return
+			case <-over:
+				cancel(context.DeadlineExceeded)
 				return
 			case <-changed:
 			}
@@ -160,6 +169,18 @@ func (w *work) context(ctx context.Context) (context.Context, func()) {
 		<-finished
 		cancel(nil)
 	}
+}
+
+// over receives when the run's own time is over; nil: it has no limit.
+func (w *work) over() <-chan time.Time {
+	limit := w.run.Spec.Timeout
+	if limit <= 0 {
+		return nil
+	}
+	if !w.run.StartedAt.IsZero() {
+		limit -= time.Since(w.run.StartedAt)
+	}
+	return time.After(limit)
 }
 
 func cancelText(r *store.Run) string {
