@@ -147,7 +147,7 @@ func (a *asked) runs(ctx context.Context) ([]store.Run, error) {
 			return nil, err
 		}
 		for _, row := range page.Runs {
-			mine := row.Origin.PullNumber == int64(a.pull.Number) || row.Origin.Fork == a.subject.Fork && row.Class != ClassSchedule
+			mine := row.Origin.PullNumber == int64(a.pull.Number) || !a.subject.Fork && !row.Origin.Fork && row.Class != ClassSchedule
 			known := slices.ContainsFunc(all, func(r store.Run) bool { return r.ID == row.ID })
 			if mine && !known {
 				all = append(all, row.Run)
@@ -209,7 +209,7 @@ func (a *asked) retry(ctx context.Context, c comment.Command) error {
 		a.fail(c, "nothing of it failed in run "+last.ID, "write /cromt run to run what succeeded")
 		return nil
 	}
-	run.Key, run.Origin.Event, run.Origin.Sender, run.Origin.Reason = a.key(c), a.ev.Name, a.ev.Comment.Author.Login, c.Text
+	run.Key, run.Origin.Event, run.Origin.Sender = a.key(c), a.ev.Name, a.ev.Comment.Author.Login
 	if c.Flags["--fail-fast"] != "" {
 		run.Spec.FailFast = true
 	}

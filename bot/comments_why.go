@@ -44,7 +44,8 @@ func (a *asked) showWhy(ctx context.Context, c comment.Command) (string, error) 
 		b.WriteString("\n" + checks.Block("", runs[0].Origin.Reason))
 	}
 	b.WriteByte('\n')
-	return b.String(), w.list(ctx, &b, c.Args)
+	err = w.list(ctx, &b, c.Args)
+	return b.String(), err
 }
 
 // whys says of the jobs of a run why they wait.

@@ -25,6 +25,9 @@ func (i *Intake) rerun(ctx context.Context, id string, again func(*flow.JobRepor
 	run.Origin.RerunOf, run.Spec.Kept = old.ID, nil
 	report, err := i.Store.Report(ctx, id)
 	if errors.Is(err, store.ErrNotFound) { // it ended before its first job
+		if !again(&flow.JobReport{Conclusion: old.Conclusion}) {
+			return nil, nil
+		}
 		return run, nil
 	}
 	if err != nil {

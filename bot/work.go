@@ -79,15 +79,15 @@ func (w *work) slice(ctx context.Context) (done bool, err error) {
 	if err := w.settle(ctx); err != nil {
 		return false, err
 	}
+	if w.run.CancelledBy != "" && w.run.StartedAt.IsZero() {
+		return true, w.cancelled(ctx)
+	}
 	if w.plan, err = w.makePlan(); err != nil {
 		return true, w.refuse(ctx, err)
 	}
 	history, err := w.Store.History(ctx, w.run.ID, w.plan)
 	if err != nil {
 		return false, err
-	}
-	if w.run.CancelledBy != "" && len(history) == 0 {
-		return true, w.cancelled(ctx)
 	}
 	if len(w.plan.Jobs) == 0 {
 		return true, w.nothing(ctx)

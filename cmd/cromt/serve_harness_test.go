@@ -36,6 +36,7 @@ type appSite struct {
 	repo    *githubtest.Repo
 	dir     string
 	hosts   []string // URLs of agents
+	app     int64 // its id
 	install int64
 	log     *syncBuffer
 	process *exec.Cmd
@@ -53,6 +54,7 @@ func newAppSite(t *testing.T, extra string) *appSite {
 		t.Fatal(err)
 	}
 	app := gh.AddApp("cromt", &key.PublicKey)
+	s.app = app
 	s.install = gh.AddInstallation(app, "octo", []string{actionRepo}, map[string]string{
 		"checks": "write", "pull_requests": "write", "issues": "write", "contents": "read", "metadata": "read",
 	})
@@ -175,7 +177,7 @@ func (s *appSite) push(sha string, files map[string]string) {
 // eventually waits until the condition holds.
 func (s *appSite) eventually(what string, holds func() bool) {
 	s.t.Helper()
-	deadline := time.After(60 * time.Second)
+	deadline := time.After(12 * time.Second)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for !holds() {
