@@ -21,7 +21,7 @@ type checkRun struct {
 	started, completed  time.Time
 	title               string
 	summary, text       string
-	annotations         []Annotation // at most requestAnnotations
+	annotations         []Annotation             // at most requestAnnotations
 	actions             []*github.CheckRunAction // empty, but not nil: none, also where there were some
 }
 

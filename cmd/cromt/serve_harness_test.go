@@ -36,7 +36,7 @@ type appSite struct {
 	repo    *githubtest.Repo
 	dir     string
 	hosts   []string // URLs of agents
-	app     int64 // its id
+	app     int64    // its id
 	install int64
 	log     *syncBuffer
 	process *exec.Cmd
