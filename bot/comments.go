@@ -117,10 +117,15 @@ func (a *asked) command(ctx context.Context, c comment.Command) error {
 	case "logs":
 		a.answer(c, a.showLogs)
 	case "help":
-		a.answer(c, func(context.Context, comment.Command) (string, error) { return comment.Help(), nil })
+		a.answer(c, func(context.Context, comment.Command) (string, error) { return comment.Help() + howAnswered, nil })
 	}
 	return nil
 }
+
+// howAnswered is for people.
+const howAnswered = `
+All need write permission. 👀 says that a command was understood, 🚀 that what it asked for has begun, 😕 that it was not done. What there is to say in words is in this one comment, which shows the last answer; how runs go is in the checks.
+`
 
 // fail notes what is wrong with a command.
 func (a *asked) fail(c comment.Command, msg, hint string) {

@@ -174,7 +174,7 @@ func TestServeCommentShows(t *testing.T) {
 	s, sha := newPullSite(t, chain)
 	s.concluded("cromt", sha)
 	s.comment("/cromt help")
-	s.reply(1, "/cromt run build WORKERS=4", "In answer to [this comment]")
+	s.reply(1, "/cromt run build WORKERS=4", "In answer to [this comment]", "this one comment, which shows the last answer")
 	s.comment("/cromt plan test GREETING=x")
 	s.reply(1, "stage 2", "job       test@hostB on "+s.hosts[1], "```mermaid", "GREETING=x", "It does not differ from the branch `main`")
 	other := strings.Repeat("f", 40)

@@ -177,7 +177,7 @@ func (s *appSite) push(sha string, files map[string]string) {
 // eventually waits until the condition holds.
 func (s *appSite) eventually(what string, holds func() bool) {
 	s.t.Helper()
-	deadline := time.After(12 * time.Second)
+	deadline := time.After(60 * time.Second)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for !holds() {
