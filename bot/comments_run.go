@@ -56,7 +56,7 @@ func (a *asked) run(ctx context.Context, c comment.Command) error {
 	if err != nil || run == nil {
 		return err
 	}
-	plan, err := a.planOf(run)
+	plan, err := a.mayRun(run)
 	if err != nil {
 		a.failAll(c, err)
 		return nil

@@ -22,7 +22,7 @@ func (a *asked) showPlan(ctx context.Context, c comment.Command) (string, error)
 	if err != nil || run == nil {
 		return "", err
 	}
-	plan, err := a.planOf(run)
+	plan, err := a.mayRun(run)
 	if err != nil {
 		a.failAll(c, err)
 		return "", nil
@@ -63,7 +63,7 @@ func (a *asked) planChange(ctx context.Context, run *store.Run, text string) (st
 		}
 		return "", err
 	}
-	plan, err := a.planOf(&old)
+	plan, err := a.mayRun(&old)
 	if err != nil {
 		return "It cannot be compared with " + name + ", where this cannot be planned: " + checks.Text(firstLine(err)) + ".\n", nil
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/cromt/cromt/bot/event"
 	"github.com/cromt/cromt/bot/githubapp"
@@ -75,7 +76,31 @@ type change struct {
 	ref    string
 	pull   *event.PullRequest // nil: none
 	config []byte
-	line   trigger.Line
+	asked  time.Time // when GitHub was asked for the head
+}
+
+// outdated asks GitHub whether the change is still the newest of its branch or
+// pull request: deliveries come late and out of order. It returns why not.
+func (i *Intake) outdated(ctx context.Context, c *change) (string, error) {
+	c.asked = time.Now()
+	var now trigger.Truth
+	switch {
+	case c.pull != nil:
+		pull, err := c.repo.Checks().PullRequest(ctx, c.repo.Name(), c.pull.Number)
+		if err != nil {
+			return "", err
+		}
+		now = trigger.Truth{Head: pull.HeadSHA, Open: pull.Open}
+	case c.Name == "push" && c.branch != "":
+		head, err := c.repo.Commit(ctx, "heads/"+c.branch)
+		if err != nil && !errors.Is(err, githubapp.ErrNotFound) {
+			return "", err
+		}
+		now.Head = head.SHA
+	default:
+		return "", nil
+	}
+	return trigger.Outdated(c.Name, c.sha, now), nil
 }
 
 // code answers a push, a pull request or a merge group with one run, even if
@@ -83,15 +108,13 @@ type change struct {
 func (i *Intake) code(ctx context.Context, d *store.Delivery, ev *event.Event, te trigger.Event, log *slog.Logger) error {
 	c := change{Event: te, repo: i.GitHub.Repo(ev.Installation, ev.Repo.FullName)}
 	c.read(ev)
-	if c.pull != nil {
-		now, err := c.repo.Checks().PullRequest(ctx, ev.Repo.FullName, c.pull.Number)
-		if err != nil {
-			return err
-		}
-		if why := trigger.Outdated(c.Name, c.sha, trigger.Truth{Head: now.HeadSHA, Open: now.Open}); why != "" {
-			log.Info("nothing done", "why", why)
-			return i.outdated(ctx, d, &c)
-		}
+	why, err := i.outdated(ctx, &c)
+	if err != nil {
+		return err
+	}
+	if why != "" && c.pull != nil {
+		log.Info("nothing done", "why", why) // its commits have been pushed, or are a fork's
+		return i.late(ctx, d, &c)
 	}
 	if c.fork() {
 		if err := i.forkEvent(ctx, d, c.pull); err != nil {
@@ -109,17 +132,17 @@ func (i *Intake) code(ctx context.Context, d *store.Delivery, ev *event.Event, t
 	if err != nil {
 		return err
 	}
-	run, err := i.newRun(ctx, ev, &c)
+	run, err := i.newRun(ctx, ev, &c, why)
 	if err != nil {
 		return err
 	}
 	return i.create(ctx, d.ID, run, &c, log)
 }
 
-// outdated is the end of a delivery about a commit that is not the head. Of a
+// late is the end of a delivery about a commit that is not the head. Of a
 // fork it says that approvals which are older than it may be of code that was
 // replaced in between.
-func (i *Intake) outdated(ctx context.Context, d *store.Delivery, c *change) error {
+func (i *Intake) late(ctx context.Context, d *store.Delivery, c *change) error {
 	return i.Store.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if c.fork() {
 			if err := tx.Revoke(ctx, d.Repo, int64(c.pull.Number), c.sha, d.ReceivedAt); err != nil {
@@ -135,11 +158,9 @@ func (c *change) read(ev *event.Event) {
 	switch {
 	case ev.Push != nil:
 		c.sha, c.branch, c.ref = ev.Push.After, ev.Push.Branch, ev.Push.Ref
-		c.line.Branch = c.branch
 	case ev.PullRequest != nil:
 		c.pull = ev.PullRequest
 		c.sha, c.branch, c.ref = c.pull.HeadSHA, c.pull.HeadRef, fmt.Sprintf("refs/pull/%d/head", c.pull.Number)
-		c.line.Pull = c.pull.Number
 	case ev.MergeGroup != nil:
 		c.sha, c.ref = ev.MergeGroup.HeadSHA, ev.MergeGroup.HeadRef
 	}
@@ -158,7 +179,7 @@ func (c *change) fork() bool { return c.pull != nil && c.pull.Fork }
 
 // newRun decides what of the configuration runs. One that is wrong makes a run
 // too: its check says what is wrong.
-func (i *Intake) newRun(ctx context.Context, ev *event.Event, c *change) (*store.Run, error) {
+func (i *Intake) newRun(ctx context.Context, ev *event.Event, c *change, outdated string) (*store.Run, error) {
 	run := &store.Run{
 		ID: flow.NewRunID(), Key: trigger.CodeKey(ev.Repo.FullName, c.sha, trigger.Digest(c.config)), Class: ClassCode,
 		Repo: ev.Repo.FullName, Installation: ev.Installation, SHA: c.sha, Ref: c.ref, Branch: c.branch,
@@ -187,6 +208,8 @@ func (i *Intake) newRun(ctx context.Context, ev *event.Event, c *change) (*store
 		run.Origin.Reason = "the configuration is wrong"
 	case event.SkipsCI(message) && ev.MergeGroup == nil:
 		run.Origin.Reason = "the commit's message asks for it with [skip ci]"
+	case outdated != "" && file.Overlap.Value != string(trigger.RunBeside): // where all run, their order is of no matter
+		run.Origin.Reason = outdated
 	default:
 		if err := i.changedFiles(ctx, ev, c, file); err != nil {
 			return nil, err
@@ -234,73 +257,4 @@ func reasons(f *flow.File, sel trigger.Selection) string {
 		}
 	}
 	return b.String()
-}
-
-// create stores the run, with what it does to older ones.
-func (i *Intake) create(ctx context.Context, delivery int64, run *store.Run, c *change, log *slog.Logger) error {
-	if c.pull != nil {
-		if err := i.returned(ctx, run); err != nil {
-			return err
-		}
-	}
-	asked := false
-	if run.Origin.Fork && len(run.Spec.Roots) > 0 {
-		var err error
-		if asked, err = i.ask(ctx, c.repo, run); err != nil {
-			return err
-		}
-	}
-	return i.Store.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		run.State = store.Queued
-		if wait, err := unapproved(ctx, tx, run); err != nil {
-			return err
-		} else if wait {
-			run.State = store.Waiting
-		}
-		made, created, err := tx.CreateRun(ctx, run)
-		if err != nil {
-			return err
-		}
-		if asked { // its work concludes that check run
-			if err := tx.SaveCheck(ctx, store.Check{Run: made.ID, ExternalID: approvalID(made)}); err != nil {
-				return err
-			}
-		}
-		if created {
-			log.Info("run created", "run", made.ID, "sha", run.SHA, "projects", run.Spec.Roots, "state", made.State)
-			if err := i.supersede(ctx, tx, made, c); err != nil {
-				return err
-			}
-		}
-		return tx.Processed(ctx, delivery)
-	})
-}
-
-// supersede cancels older runs of the same branch or pull request, if the
-// configuration wants that.
-func (i *Intake) supersede(ctx context.Context, tx *store.Tx, run *store.Run, c *change) error {
-	file, err := flow.Parse(run.Spec.ConfigPath, run.Spec.Config)
-	if err != nil || run.Class != ClassCode {
-		return nil //nolint:nilerr // a wrong configuration says nothing about older runs
-	}
-	older, err := tx.Open(ctx, run.Repo, c.line.Branch, int64(c.line.Pull), run.Class)
-	if err != nil {
-		return err
-	}
-	for _, o := range older {
-		if o.ID == run.ID || o.SHA == run.SHA {
-			continue
-		}
-		line := trigger.Line{Pull: int(o.Origin.PullNumber)}
-		if line.Pull == 0 {
-			line.Branch = o.Branch
-		}
-		if trigger.Overlap(file, c.line, line) != trigger.CancelOlder {
-			continue
-		}
-		if err := tx.Cancel(ctx, o.ID, "a newer commit", run.ID); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -76,13 +76,18 @@ func (i *Intake) returned(ctx context.Context, run *store.Run) error {
 		if err != nil {
 			return err
 		}
-		overtaken := old.SupersededBy != "" || old.Origin.Fork && old.CancelledBy != "" && old.StartedAt.IsZero()
-		if !overtaken {
+		if !overtaken(old) {
 			return nil
 		}
 		run.Key = trigger.RerunKey(old.ID, "returned")
 	}
 	return nil
+}
+
+// overtaken reports whether a run was cancelled since its commit was not the
+// head any more.
+func overtaken(r *store.Run) bool {
+	return r.SupersededBy != "" || r.Origin.Fork && r.CancelledBy != "" && r.StartedAt.IsZero()
 }
 
 // ask shows that the code of a fork waits for somebody, before the run is
@@ -99,7 +104,7 @@ func (i *Intake) ask(ctx context.Context, repo *githubapp.Repo, run *store.Run) 
 		return false, err
 	}
 	v := checks.Verdict{
-		Repo: run.Repo, SHA: run.SHA, Name: checkName(run), ExternalID: approvalID(run), Conclusion: checks.ActionRequired,
+		Repo: run.Repo, SHA: run.SHA, Name: codeCheck, ExternalID: approvalID(run), Conclusion: checks.ActionRequired,
 		Title: "waits for an approval: the code is of a fork", Approve: true,
 		Summary: fmt.Sprintf("Nothing of it runs before somebody with write access has looked at commit `%s`, and either clicks Approve or comments\n\n    /cromt ok %[1]s\n\nIt gets no secrets, and only hosts that take forks. A new push needs a new approval.\n", run.SHA),
 	}
@@ -181,15 +186,15 @@ func (w *work) settle(ctx context.Context) error {
 		asking.Summary = "It runs: see the newer check run of this name.\n"
 		started := w.verdict("", "approved by "+by)
 		started.Summary = "It is about to run.\n"
-		w.tell(ctx, started)
+		w.show(ctx, started)
 	}
 	asking.ExternalID = id
-	w.tell(ctx, asking)
+	w.show(ctx, asking)
 	return nil
 }
 
-// tell posts what a run can do without.
-func (w *work) tell(ctx context.Context, v checks.Verdict) {
+// show posts what a run can do without.
+func (w *work) show(ctx context.Context, v checks.Verdict) {
 	ctx, cancel := context.WithTimeout(ctx, replyTime)
 	defer cancel()
 	if err := w.repo.Checks().Post(ctx, v); err != nil {

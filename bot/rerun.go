@@ -7,6 +7,7 @@ import (
 
 	"github.com/cromt/cromt/bot/checks"
 	"github.com/cromt/cromt/bot/store"
+	"github.com/cromt/cromt/bot/trust"
 	"github.com/cromt/cromt/flow"
 )
 
@@ -58,8 +59,17 @@ func (i *Intake) planOf(run *store.Run) (*flow.Plan, error) {
 		}
 		r.Spec.Roots = rootsOf(plan)
 	}
-	w := &work{Runner: &Runner{Settings: i.Settings}, run: &r}
-	return w.makePlan()
+	return (&Runner{Store: i.Store, GitHub: i.GitHub, Settings: i.Settings, Logger: i.Logger}).newWork(&r).makePlan()
+}
+
+// mayRun is planOf for a run that is to be created: its hosts are those that it
+// may use.
+func (i *Intake) mayRun(run *store.Run) (*flow.Plan, error) {
+	plan, err := i.planOf(run)
+	if err == nil {
+		err = trust.Hosts(i.Settings.Hosts, run.Repo, run.Origin.Fork).Check(plan)
+	}
+	return plan, err
 }
 
 func rootsOf(p *flow.Plan) []string {

@@ -77,7 +77,7 @@ func (e *Engine) Run(ctx context.Context, o RunOptions) (*Run, error) {
 	r := newRunner(e, o)
 	r.restore(o.History)
 	if len(o.History) == 0 {
-		r.emit(Event{Kind: RunStarted, Commit: o.SHA, Message: o.Plan.Digest()})
+		r.emit(Event{Kind: RunStarted, Time: r.started, Commit: o.SHA, Message: o.Plan.Digest()})
 		r.keep(o.Kept)
 	}
 	for _, inv := range o.Plan.Roots {
@@ -92,7 +92,7 @@ func (e *Engine) Run(ctx context.Context, o RunOptions) (*Run, error) {
 		return nil, r.leave()
 	}
 	report := r.report()
-	r.emit(Event{Kind: RunCompleted, Conclusion: report.Conclusion})
+	r.emit(Event{Kind: RunCompleted, Time: report.CompletedAt, Conclusion: report.Conclusion})
 	r.flush()
 	notes := r.close(ReporterDrain)
 	report.Notes = append(report.Notes, notes...)
@@ -107,6 +107,8 @@ type runner struct {
 	msgs      chan func()
 	closed    chan struct{} // closed when the loop has ended: late messages are dropped
 	started   time.Time
+	ended     time.Time // by the history, with the conclusion ending; zero: not yet
+	ending    Conclusion
 	invs      map[*Invocation]*invState
 	jobs      map[*Job]*jobState
 	lanes     map[string]*lane

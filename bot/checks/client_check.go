@@ -23,6 +23,7 @@ type checkRun struct {
 	summary, text       string
 	annotations         []Annotation             // at most requestAnnotations
 	actions             []*github.CheckRunAction // empty, but not nil: none, also where there were some
+	held                bool                     // left open, since others have not ended
 }
 
 // createCheck creates a check run and returns its id.

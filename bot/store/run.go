@@ -154,21 +154,6 @@ func (tx *Tx) Cancel(ctx context.Context, run, by, supersededBy string) error {
 	return nil
 }
 
-// Open returns the runs of the branch of a repository, or of a pull request
-// when pull is not 0, that are not completed, oldest first, without Spec.
-func (tx *Tx) Open(ctx context.Context, repo, branch string, pull int64, class string) ([]*Run, error) {
-	where, arg := `r.branch = ? AND r.pull = 0`, any(branch)
-	if pull != 0 {
-		where, arg = `r.pull = ?`, pull
-	}
-	runs, err := list(ctx, tx.conn, scanRun, `SELECT `+runColumns+` FROM runs r
-		WHERE r.repo = ? AND r.state <> 'completed' AND r.class = ? AND `+where+` ORDER BY r.id`, repo, class, arg)
-	if err != nil {
-		return nil, fmt.Errorf("runs of %s: %w", repo, err)
-	}
-	return runs, nil
-}
-
 // Run returns a run. The error wraps ErrNotFound when there is none.
 func (s *Store) Run(ctx context.Context, id string) (*Run, error) {
 	return getRun(ctx, s.reader(), `r.id = ?`, id)

@@ -134,7 +134,7 @@ func TestCancelAndOpen(t *testing.T) {
 		s := open(t, address)
 		other, pull := aRun(3), aRun(4)
 		other.Class = "comment"
-		pull.Origin.PullNumber = 5
+		pull.Origin.PullNumber, pull.Origin.Event = 5, "pull_request"
 		for _, r := range []*store.Run{aRun(1), aRun(2), other, pull} {
 			create(t, s, r)
 		}

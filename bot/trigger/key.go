@@ -26,6 +26,12 @@ func ForkKey(repo string, pull int, sha, digest string) string {
 	return key("fork", repoPart(repo), strconv.Itoa(pull), strings.ToLower(sha), digest)
 }
 
+// MoreKey is of the run of what another event, or another pull request, selects
+// at a commit whose run has begun without it. pull is 0 for a push.
+func MoreKey(repo, sha, digest, event string, pull int, branch string) string {
+	return key("more", repoPart(repo), strings.ToLower(sha), digest, event, strconv.Itoa(pull), branch)
+}
+
 // MergeGroupKey is of the run of a commit that a merge queue made.
 func MergeGroupKey(repo, sha string) string {
 	return key("merge", repoPart(repo), strings.ToLower(sha))

@@ -31,7 +31,7 @@ func TestServeCommentRun(t *testing.T) {
 	s, sha := newPullSite(t, chain)
 	s.concluded("cromt", sha) // nothing to run: there are no triggers
 	id := s.comment("please\n\n/cromt run build GREETING=\"good day\"\n")
-	k := s.concluded("cromt / manual / build@hostA", sha)
+	k := s.concluded("cromt / build@hostA", sha)
 	if k.Conclusion != "success" || !strings.Contains(k.Text, "GREETING=good day") {
 		t.Errorf("%+v", k)
 	}
@@ -48,7 +48,7 @@ func TestServeCommentRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.comment("/CROMT status\n/cromt RUN --fail-fast --timeout 5m")
-	s.concludedTimes(2, "cromt / manual", sha)
+	s.concludedTimes(3, "cromt", sha)
 	if got := s.ran(); got != "build build lint test" {
 		t.Errorf("ran %q", got)
 	}
@@ -178,7 +178,7 @@ func TestServeCommentShows(t *testing.T) {
 	s.comment("/cromt plan test GREETING=x")
 	s.reply(1, "stage 2", "job       test@hostB on "+s.hosts[1], "```mermaid", "GREETING=x", "It does not differ from the branch `main`")
 	other := strings.Repeat("f", 40)
-	s.pull(1, other, map[string]string{"jobs.yaml": strings.Replace(chain(s), "GREETING: hello", "GREETING: bye", 1)})
+	s.movePull(1, other, map[string]string{"jobs.yaml": strings.Replace(chain(s), "GREETING: hello", "GREETING: bye", 1)})
 	s.concluded("cromt", other)
 	s.comment("/cromt plan build")
 	s.reply(1, "What differs", "-    vars      GREETING=hello", "+    vars      GREETING=bye")
@@ -203,15 +203,15 @@ func TestServeCommentWhyQueued(t *testing.T) {
 	}
 	s.comment("/cromt run next")
 	s.eventually("slow runs", func() bool {
-		all := s.checks("cromt / manual / slow@hostA", sha)
-		return len(all) == 1 && all[0].Status == "in_progress"
+		all := s.checks("cromt / slow@hostA", sha)
+		return len(all) == 2 && all[1].Status == "in_progress"
 	})
 	s.comment("/cromt why")
 	s.reply(1, "`next@hostA` waiting for slow@&#8203;hostA; it")
 	if err := os.WriteFile(gate, []byte("go\n"), 0); err != nil {
 		t.Fatal(err)
 	}
-	s.concluded("cromt / manual", sha)
+	s.concludedTimes(2, "cromt", sha)
 }
 
 // A newer commit of the pull request ends what its older one runs.
@@ -219,7 +219,7 @@ func TestServePullSuperseded(t *testing.T) {
 	s, sha := newPullSite(t, func(s *appSite) string { return s.onPulls("echo run >> $DIR/log; sleep 300\n") })
 	s.eventually("both jobs run", func() bool { return s.ran() == "run run" })
 	newer := strings.Repeat("f", 40)
-	s.pull(1, newer, map[string]string{"jobs.yaml": s.onPulls("echo newer >> $DIR/log\n")})
+	s.movePull(1, newer, map[string]string{"jobs.yaml": s.onPulls("echo newer >> $DIR/log\n")})
 	if k := s.concluded("cromt", sha); k.Conclusion != "cancelled" || !strings.Contains(jsonOf(k), "superseded") {
 		t.Errorf("%+v", k)
 	}
@@ -228,7 +228,7 @@ func TestServePullSuperseded(t *testing.T) {
 	}
 	// The branch comes back to the commit whose run was cut off.
 	s.file("work/.tom/step.bash", "echo again >> $DIR/log\n")
-	s.pull(1, sha, nil)
+	s.movePull(1, sha, nil)
 	if k := s.concludedTimes(2, "cromt", sha); k.Conclusion != "success" {
 		t.Errorf("%+v", k)
 	}
@@ -243,8 +243,9 @@ func TestServeCommentTimeout(t *testing.T) {
 		s.work(map[string]string{"slow": "echo slow >> " + s.dir + "/log; sleep 300\n"})
 		return "projects:\n" + s.project("slow", s.hosts[0], "")
 	})
+	s.concluded("cromt", sha)
 	s.comment("/cromt run --timeout 1500ms")
-	if k := s.concluded("cromt / manual", sha); k.Conclusion != "timed_out" {
+	if k := s.concludedTimes(2, "cromt", sha); k.Conclusion != "timed_out" {
 		t.Errorf("%+v", k)
 	}
 }
@@ -255,7 +256,7 @@ func TestServeCommentNoReactions(t *testing.T) {
 	s.concluded("cromt", sha)
 	s.gh.Fault(noComments)
 	s.comment("/cromt run build\n/cromt rnu")
-	if k := s.concluded("cromt / manual", sha); k.Conclusion != "success" {
+	if k := s.concludedTimes(2, "cromt", sha); k.Conclusion != "success" {
 		t.Errorf("%+v", k)
 	}
 }

@@ -45,7 +45,7 @@ func theirs(s *appSite) map[string]string {
 	return map[string]string{"jobs.yaml": "projects:\n" + s.project("theirs", s.hosts[0], "    trigger: [pull_request]\n")}
 }
 
-func sha(digit string) string { return strings.Repeat(digit, 40) }
+func commit40(digit string) string { return strings.Repeat(digit, 40) }
 
 // asking waits for the check run that asks for an approval of a commit.
 func (s *appSite) asking(sha string) githubtest.CheckRun {
@@ -67,15 +67,15 @@ func (s *appSite) asking(sha string) githubtest.CheckRun {
 // runs by the base's file, without secrets.
 func TestServeForkApproved(t *testing.T) {
 	s := newForkSite(t, show)
-	s.forkPull(forkNumber, sha("a"), theirs(s))
-	ask := s.asking(sha("a"))
-	if !strings.HasPrefix(ask.ExternalID, "approve/") || !strings.Contains(ask.Summary, "/cromt ok "+sha("a")) || s.ran() != "" {
+	s.forkPull(forkNumber, commit40("a"), theirs(s))
+	ask := s.asking(commit40("a"))
+	if !strings.HasPrefix(ask.ExternalID, "approve/") || !strings.Contains(ask.Summary, "/cromt ok "+commit40("a")) || s.ran() != "" {
 		t.Errorf("%+v; ran %q", ask, s.ran())
 	}
 	for _, c := range []struct{ by, body, want string }{
 		{"octo", "/cromt run", "the head of this fork is not approved"},
-		{"octo", "/cromt ok " + sha("b"), "not the head of the pull request any more"},
-		{"stranger", "/cromt ok " + sha("a"), "needs write permission"},
+		{"octo", "/cromt ok " + commit40("b"), "not the head of the pull request any more"},
+		{"stranger", "/cromt ok " + commit40("a"), "needs write permission"},
 	} {
 		id := s.say(said{pull: forkNumber, by: c.by, body: c.body})
 		s.reply(forkNumber, c.want)
@@ -86,22 +86,22 @@ func TestServeForkApproved(t *testing.T) {
 	if got := s.ran(); got != "" {
 		t.Errorf("ran %q before it was approved", got)
 	}
-	id := s.say(said{pull: forkNumber, body: "/cromt ok " + sha("a")})
-	k := s.concludedTimes(2, "cromt", sha("a"))
+	id := s.say(said{pull: forkNumber, body: "/cromt ok " + commit40("a")})
+	k := s.concludedTimes(2, "cromt", commit40("a"))
 	if k.Conclusion != "success" || strings.HasPrefix(k.ExternalID, "approve/") || k.ID < ask.ID {
 		t.Errorf("%+v", k)
 	}
 	s.reacted(forkNumber, id, "eyes rocket")
-	if ask := s.checks("cromt", sha("a"))[0]; ask.Conclusion != "neutral" || ask.Title != "approved by octo" || len(ask.Actions) != 0 {
+	if ask := s.checks("cromt", commit40("a"))[0]; ask.Conclusion != "neutral" || ask.Title != "approved by octo" || len(ask.Actions) != 0 {
 		t.Errorf("the check that asked: %+v", ask)
 	}
-	if k := s.concluded("cromt / show@hostF", sha("a")); !strings.Contains(k.Text, "TOKEN is []") {
+	if k := s.concluded("cromt / show@hostF", commit40("a")); !strings.Contains(k.Text, "TOKEN is []") {
 		t.Errorf("%+v", k)
 	}
 	// Told of once more, it neither runs nor asks again.
-	s.tellPull("synchronize", githubtest.Pull{Number: forkNumber, HeadSHA: sha("a"), HeadRef: "main", HeadRepo: "stranger/app", BaseSHA: baseSHA, User: "stranger"})
+	s.tellPull("synchronize", githubtest.Pull{Number: forkNumber, HeadSHA: commit40("a"), HeadRef: "main", HeadRepo: "stranger/app", BaseSHA: baseSHA, User: "stranger"})
 	s.settled()
-	if all := s.checks("cromt", sha("a")); len(all) != 2 || all[0].Conclusion != "neutral" {
+	if all := s.checks("cromt", commit40("a")); len(all) != 2 || all[0].Conclusion != "neutral" {
 		t.Errorf("%+v", all)
 	}
 	if got := s.ran(); got != "show" {
@@ -109,9 +109,9 @@ func TestServeForkApproved(t *testing.T) {
 	}
 	// A command that was written before the push is refused, a later one not.
 	s.say(said{pull: forkNumber, body: "/cromt run", at: time.Now().Add(-time.Hour)})
-	s.reply(forkNumber, "was pushed to after this comment", sha("a"))
+	s.reply(forkNumber, "was pushed to after this comment", commit40("a"))
 	s.say(said{pull: forkNumber, body: "/cromt run", at: time.Now().Add(time.Hour)})
-	if k := s.concluded("cromt / manual", sha("a")); k.Conclusion != "success" {
+	if k := s.concludedTimes(3, "cromt", commit40("a")); k.Conclusion != "success" {
 		t.Errorf("%+v", k)
 	}
 	if got := s.ran(); got != "show show" {
@@ -122,37 +122,37 @@ func TestServeForkApproved(t *testing.T) {
 // A new push takes an approval back, and it does not return with its commit.
 func TestServeForkRevoked(t *testing.T) {
 	s := newForkSite(t, show)
-	s.forkPull(forkNumber, sha("a"), nil)
-	old := s.asking(sha("a"))
-	s.forkPull(forkNumber, sha("b"), nil)
-	s.asking(sha("b"))
+	s.forkPull(forkNumber, commit40("a"), nil)
+	old := s.asking(commit40("a"))
+	s.forkPull(forkNumber, commit40("b"), nil)
+	s.asking(commit40("b"))
 	// The older commit's run has ended, and its check says so.
-	s.concludedTimes(2, "cromt", sha("a"))
-	for _, k := range s.checks("cromt", sha("a")) {
+	s.concludedTimes(2, "cromt", commit40("a"))
+	for _, k := range s.checks("cromt", commit40("a")) {
 		if k.Conclusion != "cancelled" || !strings.Contains(k.Title, "a newer commit") || len(k.Actions) != 0 {
 			t.Errorf("%+v", k)
 		}
 	}
 	s.click(old, "approve") // in a page that was not reloaded
 	s.reply(forkNumber, "not the head of the pull request any more")
-	s.say(said{pull: forkNumber, body: "/cromt ok " + sha("b")})
-	if k := s.concludedTimes(2, "cromt", sha("b")); k.Conclusion != "success" {
+	s.say(said{pull: forkNumber, body: "/cromt ok " + commit40("b")})
+	if k := s.concludedTimes(2, "cromt", commit40("b")); k.Conclusion != "success" {
 		t.Errorf("%+v", k)
 	}
-	s.forkPull(forkNumber, sha("c"), nil)
-	s.asking(sha("c"))
-	s.forkPull(forkNumber, sha("b"), nil)
+	s.forkPull(forkNumber, commit40("c"), nil)
+	s.asking(commit40("c"))
+	s.forkPull(forkNumber, commit40("b"), nil)
 	s.settled()
 	s.say(said{pull: forkNumber, body: "/cromt run", at: time.Now().Add(time.Hour)})
 	s.reply(forkNumber, "the head of this fork is not approved")
 	// Of a commit that nobody approved, the return asks again.
-	s.forkPull(forkNumber, sha("a"), nil)
-	again := s.asking(sha("a"))
+	s.forkPull(forkNumber, commit40("a"), nil)
+	again := s.asking(commit40("a"))
 	if again.ExternalID == old.ExternalID {
 		t.Errorf("%+v", again)
 	}
 	s.click(again, "approve")
-	if k := s.concludedTimes(4, "cromt", sha("a")); k.Conclusion != "success" {
+	if k := s.concludedTimes(4, "cromt", commit40("a")); k.Conclusion != "success" {
 		t.Errorf("%+v", k)
 	}
 	if got := s.ran(); got != "show show" {
@@ -164,19 +164,19 @@ func TestServeForkRevoked(t *testing.T) {
 // back its question.
 func TestServeForkHostsAndClose(t *testing.T) {
 	s := newForkSite(t, func(s *appSite, _ string) string { return show(s, s.hosts[0]) })
-	s.forkPull(forkNumber, sha("a"), nil)
-	k := s.asking(sha("a"))
+	s.forkPull(forkNumber, commit40("a"), nil)
+	k := s.asking(commit40("a"))
 	s.clickBy("stranger", k, "approve", nil)
 	s.reply(forkNumber, "needs write permission")
 	s.click(k, "approve")
-	if k := s.concludedTimes(2, "cromt", sha("a")); k.Conclusion != "failure" || !strings.Contains(jsonOf(k), "does not run code of forks") {
+	if k := s.concludedTimes(2, "cromt", commit40("a")); k.Conclusion != "failure" || !strings.Contains(jsonOf(k), "does not run code of forks") {
 		t.Errorf("%+v", k)
 	}
-	s.forkPull(forkNumber, sha("b"), nil)
-	s.asking(sha("b"))
-	s.tellPull("closed", githubtest.Pull{Number: forkNumber, HeadSHA: sha("b"), HeadRef: "main", HeadRepo: "stranger/app", BaseSHA: baseSHA, User: "stranger"})
-	s.concludedTimes(2, "cromt", sha("b"))
-	for _, k := range s.checks("cromt", sha("b")) {
+	s.forkPull(forkNumber, commit40("b"), nil)
+	s.asking(commit40("b"))
+	s.tellPull("closed", githubtest.Pull{Number: forkNumber, HeadSHA: commit40("b"), HeadRef: "main", HeadRepo: "stranger/app", BaseSHA: baseSHA, User: "stranger"})
+	s.concludedTimes(2, "cromt", commit40("b"))
+	for _, k := range s.checks("cromt", commit40("b")) {
 		if k.Conclusion != "cancelled" || !strings.Contains(k.Title, "closed") {
 			t.Errorf("%+v", k)
 		}

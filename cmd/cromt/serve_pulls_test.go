@@ -25,7 +25,7 @@ func newPullSite(t *testing.T, config func(*appSite) string) (s *appSite, sha st
 	s.repo.SetPermission("octo", "write")
 	s.base(map[string]string{"jobs.yaml": config(s)})
 	sha = strings.Repeat("e", 40)
-	s.pull(1, sha, map[string]string{"jobs.yaml": config(s)})
+	s.movePull(1, sha, map[string]string{"jobs.yaml": config(s)})
 	return s, sha
 }
 
@@ -69,8 +69,8 @@ func (s *appSite) ran() string {
 	return strings.Join(lines, " ")
 }
 
-// pull moves the head of a pull request of this repository and tells of it.
-func (s *appSite) pull(number int, sha string, files map[string]string) {
+// movePull moves the head of a pull request of this repository and tells of it.
+func (s *appSite) movePull(number int, sha string, files map[string]string) {
 	s.t.Helper()
 	s.pushPull("synchronize", githubtest.Pull{Number: number, Title: "A change", HeadSHA: sha, HeadRef: fmt.Sprintf("branch-%d", number), BaseSHA: baseSHA}, files)
 }
