@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -21,9 +22,48 @@ import (
 	"github.com/cromt/cromt/sparky/sparkytest"
 )
 
+// A pull request adds its projects to the run of the push of its commit, as
+// long as that has not begun; told once more, it adds nothing.
+func TestServePullJoinsPush(t *testing.T) {
+	g := newGates(t, "")
+	first := g.flow("one", "")
+	files := map[string]string{"jobs.yaml": "projects:\n" +
+		g.project("pulled", "quick", "pulled", `, trigger: [pull_request]`) +
+		g.project("pushed", "quick", "pushed", `, trigger: {push: {branches: ["**"]}}`)}
+	for i, files := range []map[string]string{first, files} {
+		sha := sha(fmt.Sprint(i + 1))
+		g.repo.AddCommit(sha)
+		g.repo.SetFile(sha, "jobs.yaml", files["jobs.yaml"])
+		g.repo.SetBranch("feature", sha)
+		g.pushTo("feature", sha, "words")
+		if i == 0 {
+			g.untilRan("start one")
+		}
+	}
+	waiting := g.shown("cromt", sha("2"), func(k githubtest.CheckRun) bool { return k.Status == "queued" })
+	for range 2 {
+		g.pull("opened", sha("2"), "feature", files)
+	}
+	g.eventually("the deliveries are worked", func() bool {
+		resp, err := http.Get("http://" + g.addr + "/metrics")
+		if err != nil {
+			return false
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		return err == nil && strings.Contains(string(text), "cromt_queue_depth 1\n") // the run that waits
+	})
+	g.open("one")
+	if k := g.concluded("cromt", sha("2")); k.ID != waiting.ID || k.Conclusion != "success" || !strings.HasPrefix(k.Title, "2 succeeded") {
+		t.Errorf("%+v", k)
+	}
+	if n := strings.Count(g.ran(), "quick"); n != 2 {
+		t.Errorf("ran %q", g.ran())
+	}
+}
+
 // A push and a pull request of one commit are one result over what both
-// select, and nothing runs twice: neither when the second event comes before
-// the run has begun, nor after.
+// select, and nothing runs twice, also when the run of the push has begun.
 func TestServePushAndPull(t *testing.T) {
 	g := newGates(t, "")
 	g.flow("one", "")
