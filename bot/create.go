@@ -24,6 +24,11 @@ var errMoved = errors.New("other deliveries of the same branch come at the same 
 // project of the second run depends on runs in it, too: its artifacts and its
 // success are a run's own.
 func (i *Intake) create(ctx context.Context, delivery int64, run *store.Run, c *change, log *slog.Logger) error {
+	if len(run.Spec.Roots) > 0 {
+		if err := i.returned(ctx, run); err != nil {
+			return err
+		}
+	}
 	for try := 0; ; try++ {
 		err := i.createOnce(ctx, delivery, run, c, log)
 		if !errors.Is(err, errMoved) || try == createRetries {
@@ -50,12 +55,10 @@ func (i *Intake) createOnce(ctx context.Context, delivery int64, run *store.Run,
 		r.Spec.Roots = i.missing(run, siblings)
 		r.Key = trigger.MoreKey(run.Repo, run.SHA, trigger.Digest(run.Spec.Config), run.Origin.Event, int(run.Origin.PullNumber), c.Branch)
 	}
-	if r.Origin.Fork && len(r.Spec.Roots) > 0 {
-		r.State = store.Waiting
-	}
 	joins := func(s *store.Run) bool { return s.Key == run.Key && s.State == store.Waiting }
-	if r.State == store.Waiting && !slices.ContainsFunc(siblings, joins) {
-		if err := i.askApproval(ctx, &r, c); err != nil {
+	asked := false
+	if r.Origin.Fork && len(r.Spec.Roots) > 0 && !slices.ContainsFunc(siblings, joins) {
+		if asked, err = i.ask(ctx, c.repo, &r); err != nil {
 			return err
 		}
 	}
@@ -71,8 +74,20 @@ func (i *Intake) createOnce(ctx context.Context, delivery int64, run *store.Run,
 		if err != nil {
 			return err
 		}
-		if !done {
-			if err := i.insert(ctx, tx, &r, c, log); err != nil {
+		if done {
+			return tx.Processed(ctx, delivery)
+		}
+		r.State = store.Queued
+		if wait, err := unapproved(ctx, tx, &r); err != nil {
+			return err
+		} else if wait {
+			r.State = store.Waiting
+		}
+		if err := i.insert(ctx, tx, &r, c, log); err != nil {
+			return err
+		}
+		if asked { // the run's work concludes that check run
+			if err := tx.SaveCheck(ctx, store.Check{Run: r.ID, ExternalID: approvalID(&r)}); err != nil {
 				return err
 			}
 		}
@@ -89,12 +104,15 @@ func (i *Intake) siblings(ctx context.Context, run *store.Run) ([]*store.Run, er
 	return ofKind(runs, run), err
 }
 
-// ofKind leaves out the runs of forks, or of nobody else: they may do less.
+// ofKind leaves out the runs of forks, which may do less, but of the same pull
+// request, or of nobody else; and those that were overtaken by another commit.
 func ofKind(runs []*store.Run, run *store.Run) []*store.Run {
 	if run.Class != ClassCode {
 		return nil
 	}
-	return slices.DeleteFunc(runs, func(r *store.Run) bool { return r.Origin.Fork != run.Origin.Fork })
+	return slices.DeleteFunc(runs, func(r *store.Run) bool {
+		return overtaken(r) || r.Origin.Fork != run.Origin.Fork || run.Origin.Fork && r.Origin.PullNumber != run.Origin.PullNumber
+	})
 }
 
 // sameRuns reports whether nothing has been added to runs.

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
-	"github.com/cromt/cromt/bot/checks"
 	"github.com/cromt/cromt/bot/event"
 	"github.com/cromt/cromt/bot/githubapp"
 	"github.com/cromt/cromt/bot/store"
@@ -31,6 +31,8 @@ type Intake struct {
 	Settings  *Settings
 	Installed *Installed
 	Logger    *slog.Logger
+
+	replies [32]sync.Mutex // each of some pull requests
 }
 
 // Deliver works a delivery; see [store.Workers]. What it writes, and that the
@@ -54,11 +56,13 @@ func (i *Intake) Deliver(ctx context.Context, id int64) error {
 	case ev.Installation == 0 || ev.Repo.FullName == "":
 	case ev.Comment != nil && ev.Name == "issue_comment":
 		return i.comment(ctx, d.ID, &ev, log)
-	case ev.CheckRun != nil:
-		return i.button(ctx, d.ID, &ev, log)
+	case ev.CheckRun != nil, ev.CheckSuite != nil:
+		return i.button(ctx, d, &ev, log)
+	case ev.PullRequest != nil && ev.Action == "closed":
+		return i.closed(ctx, d, ev.PullRequest)
 	default:
 		if change, ok := trigger.FromGitHub(&ev); ok {
-			return i.code(ctx, d.ID, &ev, change, log)
+			return i.code(ctx, d, &ev, change, log)
 		}
 	}
 	return i.processed(ctx, d.ID)
@@ -106,32 +110,55 @@ func (i *Intake) outdated(ctx context.Context, c *change) (string, error) {
 
 // code answers a push, a pull request or a merge group with one run, even if
 // there is nothing to run: a required check has to be concluded.
-func (i *Intake) code(ctx context.Context, delivery int64, ev *event.Event, te trigger.Event, log *slog.Logger) error {
+func (i *Intake) code(ctx context.Context, d *store.Delivery, ev *event.Event, te trigger.Event, log *slog.Logger) error {
 	c := change{Event: te, repo: i.GitHub.Repo(ev.Installation, ev.Repo.FullName)}
 	c.read(ev)
-	outdated, err := i.outdated(ctx, &c)
+	why, err := i.outdated(ctx, &c)
 	if err != nil {
 		return err
 	}
-	if outdated != "" && c.pull != nil {
-		log.Info("nothing done", "why", outdated) // its commits have been pushed, or are a fork's
-		return i.processed(ctx, delivery)
+	if why != "" && c.pull != nil {
+		log.Info("nothing done", "why", why) // its commits have been pushed, or are a fork's
+		return i.late(ctx, d, &c)
 	}
-	c.config, err = c.repo.File(ctx, i.Settings.ConfigPath, c.configRef())
+	if c.fork() {
+		if err := i.forkEvent(ctx, d, c.pull); err != nil {
+			return err
+		}
+	}
+	ref, err := c.configRef(ctx)
+	if err != nil {
+		return err
+	}
+	c.config, err = c.repo.File(ctx, i.Settings.ConfigPath, ref)
 	if err := i.Installed.pushed(ctx, ev, c.config, err); err != nil {
 		return err
 	}
 	if errors.Is(err, githubapp.ErrNotFound) {
-		return i.processed(ctx, delivery)
+		return i.processed(ctx, d.ID)
 	}
 	if err != nil {
 		return err
 	}
-	run, err := i.newRun(ctx, ev, &c, outdated)
+	run, err := i.newRun(ctx, ev, &c, why)
 	if err != nil {
 		return err
 	}
-	return i.create(ctx, delivery, run, &c, log)
+	return i.create(ctx, d.ID, run, &c, log)
+}
+
+// late is the end of a delivery about a commit that is not the head. Of a
+// fork it says that approvals which are older than it may be of code that was
+// replaced in between.
+func (i *Intake) late(ctx context.Context, d *store.Delivery, c *change) error {
+	return i.Store.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if c.fork() {
+			if err := tx.Revoke(ctx, d.Repo, int64(c.pull.Number), c.sha, d.ReceivedAt); err != nil {
+				return err
+			}
+		}
+		return tx.Processed(ctx, d.ID)
+	})
 }
 
 // read takes over what the kinds of events call differently.
@@ -147,13 +174,13 @@ func (c *change) read(ev *event.Event) {
 	}
 }
 
-// configRef is where the configuration is read: of a fork's pull request in
-// the branch that it goes into, which its author cannot write to.
-func (c *change) configRef() string {
+// configRef is where the configuration is read: of a fork's pull request at
+// the tip of the branch that it goes into, which its author cannot write to.
+func (c *change) configRef(ctx context.Context) (string, error) {
 	if c.fork() {
-		return c.pull.BaseSHA
+		return tip(ctx, c.repo, c.pull.BaseRef)
 	}
-	return c.sha
+	return c.sha, nil
 }
 
 func (c *change) fork() bool { return c.pull != nil && c.pull.Fork }
@@ -169,6 +196,9 @@ func (i *Intake) newRun(ctx context.Context, ev *event.Event, c *change, outdate
 	}
 	if c.pull != nil {
 		run.Origin.PullNumber, run.Origin.Title = int64(c.pull.Number), c.pull.Title
+	}
+	if c.fork() {
+		run.Key = trigger.ForkKey(run.Repo, c.pull.Number, c.sha, trigger.Digest(c.config))
 	}
 	if ev.MergeGroup != nil {
 		run.Class, run.Key = ClassMergeGroup, trigger.MergeGroupKey(ev.Repo.FullName, c.sha)
@@ -236,17 +266,3 @@ func reasons(f *flow.File, sel trigger.Selection) string {
 	}
 	return b.String()
 }
-
-// askApproval shows that the code of a fork waits for somebody.
-func (i *Intake) askApproval(ctx context.Context, run *store.Run, c *change) error {
-	v := checks.Verdict{
-		Repo: run.Repo, SHA: run.SHA, Name: codeCheck, ExternalID: approvalID(run), Conclusion: checks.ActionRequired,
-		Title: "waits for an approval: the code is of a fork", Approve: true,
-		Summary: fmt.Sprintf("Nothing of it runs before somebody with write access has looked at commit `%s`, and either clicks Approve or comments\n\n    /cromt ok %[1]s\n\nIt gets no secrets, and only hosts that take forks. A new push needs a new approval.\n", run.SHA),
-	}
-	return c.repo.Checks().Post(ctx, v)
-}
-
-// approvalID is the external_id of the check that asks for an approval: the
-// same however often the delivery is worked.
-func approvalID(run *store.Run) string { return "approve/" + trigger.Digest([]byte(run.Key))[:32] }

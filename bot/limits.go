@@ -67,6 +67,34 @@ const (
 	postAge = 7 * 24 * time.Hour
 	// postBatch of runs that are posted again at once.
 	postBatch = 100
+	// maxReturns of a branch to a commit whose run was cancelled: more are a
+	// loop.
+	maxReturns = 100
+	// reactTime for a reaction to a comment: nothing waits longer for it.
+	reactTime = 10 * time.Second
+	// replyTime for what a run or a command can do without.
+	replyTime = 30 * time.Second
+	// replyHead is what a reply needs besides its answers, in bytes: problems
+	// are of a few hundred each, for ten commands at most.
+	replyHead = 16 << 10
+	// cancelWait for the hosts to confirm that a run is cancelled, before it is
+	// told what they said.
+	cancelWait = 45 * time.Second
+	// maxProblems of one command that are told.
+	maxProblems = 10
+	// maxDifference of two plans that are compared, in pairs of lines: more is
+	// not read, and takes megabytes.
+	maxDifference = 1_000_000
+	// maxLooked runs of a pull request are looked through for a project's log,
+	// maxLogs logs are in one answer, logLines lines of each.
+	maxLooked = 20
+	maxLogs   = 8
+	logLines  = 50
+	// durationRuns are the past runs that estimates are made of.
+	durationRuns = 50
+	// approveGrace is how long after a click on Approve the run is looked for
+	// again that it is about: it is stored right after it is shown.
+	approveGrace = time.Minute
 	// sourceAge of an archive that no run has asked for.
 	sourceAge = 24 * time.Hour
 

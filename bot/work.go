@@ -108,6 +108,9 @@ func (r *Runner) newWork(run *store.Run) *work {
 
 // slice works the run until it is complete, or for sliceTime.
 func (w *work) slice(ctx context.Context) (done bool, err error) {
+	if err := w.settle(ctx); err != nil {
+		return false, err
+	}
 	if w.run.CancelledBy != "" && w.run.State != store.InProgress {
 		return true, w.cancelled(ctx)
 	}
@@ -165,10 +168,12 @@ func (w *work) carryOut(ctx context.Context, executor flow.Executor, reporter *c
 			return logs.writer(j, attempt, reporter.Output(j, attempt))
 		},
 		LogOffset: logs.offset,
+		FailFast:  w.run.Spec.FailFast,
 	}
+	defer w.started(ctx)()
 	runCtx, stop := w.context(ctx)
 	defer stop()
-	return engine.Run(runCtx, flow.RunOptions{ID: w.run.ID, Plan: w.plan, Repo: w.run.Repo, SHA: w.run.SHA, History: history})
+	return engine.Run(runCtx, flow.RunOptions{ID: w.run.ID, Plan: w.plan, Repo: w.run.Repo, SHA: w.run.SHA, History: history, Kept: w.run.Spec.Kept})
 }
 
 // context is done when the run is to be cancelled, and when this process has
@@ -178,6 +183,7 @@ func (w *work) context(ctx context.Context) (context.Context, func()) {
 	watch, stop := context.WithCancel(run)
 	changed := w.Store.Subscribe(watch, w.run.ID)
 	timer := time.NewTimer(sliceTime)
+	over := w.over()
 	finished := make(chan struct{})
 	go func() {
 		defer close(finished)
@@ -198,6 +204,9 @@ func (w *work) context(ctx context.Context) (context.Context, func()) {
 			case <-timer.C:
 				cancel(errSlice)
 				return
+			case <-over:
+				cancel(context.DeadlineExceeded)
+				return
 			case <-changed:
 			}
 		}
@@ -207,6 +216,18 @@ func (w *work) context(ctx context.Context) (context.Context, func()) {
 		<-finished
 		cancel(nil)
 	}
+}
+
+// over receives when the run's own time is over; nil: it has no limit.
+func (w *work) over() <-chan time.Time {
+	limit := w.run.Spec.Timeout
+	if limit <= 0 {
+		return nil
+	}
+	if !w.run.StartedAt.IsZero() {
+		limit -= time.Since(w.run.StartedAt)
+	}
+	return time.After(limit)
 }
 
 func cancelText(r *store.Run) string {

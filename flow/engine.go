@@ -44,6 +44,10 @@ type RunOptions struct {
 	SHA         string  // its commit
 	WorkingTree bool    // it runs as it lies on disk
 	History     []Event // what a process that is gone had journalled of this run
+	// Kept are jobs that do not run: their results are those of an earlier run
+	// of the same plan, and their artifacts go to those that need them. See
+	// [Plan.Keep]. With a History they are in it.
+	Kept []Kept
 }
 
 // NewRunID returns an id for a new run: the time, so that ids sort, and 48
@@ -74,6 +78,7 @@ func (e *Engine) Run(ctx context.Context, o RunOptions) (*Run, error) {
 	r.restore(o.History)
 	if len(o.History) == 0 {
 		r.emit(Event{Kind: RunStarted, Time: r.started, Commit: o.SHA, Message: o.Plan.Digest()})
+		r.keep(o.Kept)
 	}
 	for _, inv := range o.Plan.Roots {
 		r.activate(r.invs[inv], false)

@@ -187,6 +187,10 @@ func (r *Reporter) event(ev *flow.Event) {
 			delete(r.scans, key)
 		}
 	case flow.JobCompleted:
+		if ev.Result.Kept != "" {
+			r.jobKept()
+			return
+		}
 		r.jobEnded(ev.Job, ev.Attempt, ev.Result.Conclusion)
 	case flow.RunCompleted:
 		r.runEnded()
@@ -202,9 +206,21 @@ func (r *Reporter) runEnded() {
 		return
 	}
 	for i, j := range r.plan.Jobs {
+		if r.tracker.run.Jobs[i].Kept != "" {
+			continue
+		}
 		if c := r.jobs[j]; c == nil || c.posted != flow.StatusCompleted && !slices.Contains(r.ends, c) {
 			r.jobEnded(j, len(r.tracker.run.Jobs[i].Attempts), flow.Skipped)
 		}
+	}
+}
+
+// jobKept counts a job whose result an earlier run has shown already.
+func (r *Reporter) jobKept() {
+	if r.own {
+		r.concluded++
+	} else {
+		r.unfinished--
 	}
 }
 
@@ -244,7 +260,13 @@ func (r *Reporter) check(j *flow.Job, attempt int) *check {
 }
 
 func (r *Reporter) external(j *flow.Job, attempt int) string {
-	return bounded(r.c.Run+"/"+j.Key+"/"+strconv.Itoa(attempt), maxExternalID)
+	return ExternalID(r.c.Run, j.Key, attempt)
+}
+
+// ExternalID is the external_id of the check run of a job, by its key, that
+// was created in that attempt; 0: it had none. The aggregate's is the run.
+func ExternalID(run, job string, attempt int) string {
+	return bounded(run+"/"+job+"/"+strconv.Itoa(attempt), maxExternalID)
 }
 
 // bounded returns s if it is short enough, else its beginning and a digest of

@@ -65,6 +65,7 @@ func (v Verdict) checkRun() checkRun {
 	if v.Conclusion == "" {
 		k.status = flow.StatusQueued
 	}
+	k.actions = []*github.CheckRunAction{} // one that is changed loses its button
 	if v.Approve {
 		k.actions = []*github.CheckRunAction{{Label: "Approve", Description: "Let this very commit of a fork run", Identifier: ActionApprove}}
 	}

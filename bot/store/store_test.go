@@ -167,7 +167,7 @@ func TestTrust(t *testing.T) {
 		tick := time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC)
 		for i := range 2 {
 			must(t, s.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
-				if err := tx.Approve(ctx, "octo/app", 3, "abc", []string{"first", "second"}[i]); err != nil {
+				if _, err := tx.Approve(ctx, "octo/app", 3, "abc", []string{"first", "second"}[i], started); err != nil {
 					return err
 				}
 				first, err := tx.Tick(ctx, "octo/app", "nightly", tick)

@@ -32,7 +32,7 @@ type appSite struct {
 	repo    *githubtest.Repo
 	dir     string
 	hosts   []string // URLs of agents
-	app     int64
+	app     int64    // its id
 	install int64
 	log     *syncBuffer
 	process *exec.Cmd
