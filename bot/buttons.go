@@ -201,7 +201,9 @@ func (c *clicked) again(ctx context.Context) error {
 		}
 		return c.processed(ctx, c.delivery.ID) // the same click, delivered twice
 	}
-	if c.run.State != store.Completed {
+	if over, err := c.over(ctx, c.run.ID); err != nil {
+		return err
+	} else if !over {
 		return c.refuse(ctx, "run "+c.run.ID+" has not ended", "wait for it, or cancel it")
 	}
 	run, err := c.rerun(ctx, c.run.ID, c.wants)

@@ -62,24 +62,6 @@ func (a *asked) cancel(ctx context.Context, c comment.Command) error {
 	return nil
 }
 
-// await waits until a run has ended, or ctx is done.
-func (a *asked) await(ctx context.Context, run string) {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	changed := a.Store.Subscribe(ctx, run)
-	for {
-		now, err := a.Store.Run(ctx, run)
-		if err != nil || now.State == store.Completed {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-changed:
-		}
-	}
-}
-
 // ended says how a run has ended, and of what was cancelled on a host, whether
 // that confirmed it.
 func (a *asked) ended(ctx context.Context, id string) (string, error) {

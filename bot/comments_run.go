@@ -188,9 +188,10 @@ func (a *asked) retry(ctx context.Context, c comment.Command) error {
 	case last == nil:
 		a.fail(c, "nothing has run at the head of this pull request", "write /cromt run")
 		return nil
-	case last.State != store.Completed:
+	}
+	if over, err := a.over(ctx, last.ID); !over || err != nil {
 		a.fail(c, "run "+last.ID+" has not ended", "wait for it, or write /cromt cancel")
-		return nil
+		return err
 	}
 	if ok, err := a.knows(ctx, c, last.ID, c.Args); !ok || err != nil {
 		return err

@@ -92,6 +92,8 @@ const (
 	logLines  = 50
 	// durationRuns are the past runs that estimates are made of.
 	durationRuns = 50
+	// endWait for a run to have ended that is to be repeated.
+	endWait = 3 * time.Second
 	// approveGrace is how long after a click on Approve the run is looked for
 	// again that it is about: it is stored right after it is shown.
 	approveGrace = time.Minute

@@ -112,3 +112,31 @@ func (i *Intake) view(ctx context.Context, id string) (*flow.Run, *flow.Plan, er
 	}
 	return now, plan, nil
 }
+
+// await waits until a run has ended, or ctx is done.
+func (i *Intake) await(ctx context.Context, run string) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	changed := i.Store.Subscribe(ctx, run)
+	for {
+		now, err := i.Store.Run(ctx, run)
+		if err != nil || now.State == store.Completed {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+		}
+	}
+}
+
+// over reports whether a run has ended. GitHub may show that a moment before it
+// is stored.
+func (i *Intake) over(ctx context.Context, run string) (bool, error) {
+	limit, cancel := context.WithTimeout(ctx, endWait)
+	defer cancel()
+	i.await(limit, run)
+	now, err := i.Store.Run(ctx, run)
+	return err == nil && now.State == store.Completed, err
+}
