@@ -108,6 +108,9 @@ func (i *Intake) ask(ctx context.Context, repo *githubapp.Repo, run *store.Run) 
 		Title: "waits for an approval: the code is of a fork", Approve: true,
 		Summary: fmt.Sprintf("Nothing of it runs before somebody with write access has looked at commit `%s`, and either clicks Approve or comments\n\n    /cromt ok %[1]s\n\nIt gets no secrets, and only hosts that take forks. A new push needs a new approval.\n", run.SHA),
 	}
+	one := &i.replies[run.Origin.PullNumber%int64(len(i.replies))] // two at once would both find none, and make two
+	one.Lock()
+	defer one.Unlock()
 	return true, repo.Checks().Post(ctx, v)
 }
 
