@@ -98,6 +98,9 @@ func (w *work) slice(ctx context.Context) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	if err := reporter.Report(ctx, history); err != nil { // the engine tells of what is new alone
+		return false, err
+	}
 	logs := newLogs(ctx, w.Store, w.claim, w.log)
 	engine := &flow.Engine{
 		Executor:  executor,

@@ -87,7 +87,7 @@ func (e *Engine) Run(ctx context.Context, o RunOptions) (*Run, error) {
 		return nil, r.leave()
 	}
 	report := r.report()
-	r.emit(Event{Kind: RunCompleted, Conclusion: report.Conclusion})
+	r.emit(Event{Kind: RunCompleted, Time: report.CompletedAt, Conclusion: report.Conclusion})
 	r.flush()
 	notes := r.close(ReporterDrain)
 	report.Notes = append(report.Notes, notes...)
@@ -102,6 +102,8 @@ type runner struct {
 	msgs      chan func()
 	closed    chan struct{} // closed when the loop has ended: late messages are dropped
 	started   time.Time
+	ended     time.Time // by the history, with the conclusion ending; zero: not yet
+	ending    Conclusion
 	invs      map[*Invocation]*invState
 	jobs      map[*Job]*jobState
 	lanes     map[string]*lane

@@ -20,6 +20,9 @@ func (r *runner) report() *Run {
 		run.Jobs = append(run.Jobs, r.jobReport(r.jobs[j]))
 	}
 	run.Conclusion = r.conclusion(run.Jobs)
+	if !r.ended.IsZero() {
+		run.CompletedAt, run.Conclusion = r.ended, r.ending
+	}
 	return run
 }
 

@@ -146,12 +146,17 @@ func (r *Reporter) Report(_ context.Context, events []flow.Event) error {
 	return nil
 }
 
-// SetRun takes over the engine's own report of a run that is complete.
+// SetRun takes over the engine's own report of a run that is complete, also
+// when no event has said so: a later process knows of it by the report alone.
 func (r *Reporter) SetRun(run *flow.Run) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.tracker.SetRun(run)
 	r.shown = nil
+	if !r.ended {
+		r.runEnded()
+	}
+	r.mu.Unlock()
+	r.signal()
 }
 
 func (r *Reporter) signal() {

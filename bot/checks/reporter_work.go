@@ -240,7 +240,7 @@ func (r *Reporter) look(ctx context.Context, c *check, k checkRun) error {
 			r.rejected(step{check: c, cost: costRead}, k, err)
 			r.mu.Unlock()
 			return err
-		case r.adopt(c, runs):
+		case r.adopt(c, runs, k):
 			more = false
 		}
 		c.look = more
@@ -249,17 +249,20 @@ func (r *Reporter) look(ctx context.Context, c *check, k checkRun) error {
 	return nil
 }
 
-// adopt takes the check run that is c, if it is among those that GitHub has.
-func (r *Reporter) adopt(c *check, runs []*github.CheckRun) bool {
+// adopt takes the check run that is c, if it is among those that GitHub has. k
+// is what c is to say: what GitHub has of it already is not said again.
+func (r *Reporter) adopt(c *check, runs []*github.CheckRun, k checkRun) bool {
 	for _, run := range runs {
 		if !r.ours(c, run.GetExternalID()) {
 			continue
 		}
 		c.id, c.external = run.GetID(), run.GetExternalID()
 		c.sent = run.GetOutput().GetAnnotationsCount()
-		// What another process said may not be the last word, and what was
-		// said of the run may be less than is known now.
-		if c.job != nil && r.c.Known == nil && run.GetStatus() == string(flow.StatusCompleted) {
+		switch {
+		case run.GetStatus() != string(flow.StatusCompleted):
+		case k.status != flow.StatusCompleted:
+			c.posted = k.status // it is not opened again: what is left is its last word
+		case sameVerdict(run, k), c.job != nil && r.c.Known == nil:
 			r.wrote(c, checkRun{status: flow.StatusCompleted})
 		}
 		return true
@@ -288,7 +291,7 @@ func (r *Reporter) rejected(s step, k checkRun, err error) {
 	switch {
 	case limited: // the budget waits
 	case !refusal(err):
-		c.look = c.look || s.cost == costCreate || len(k.annotations) > 0
+		c.look = c.look || s.cost == costCreate || len(k.annotations) > 0 || k.status == flow.StatusCompleted
 		most := maxRetryDelay
 		if !r.ended {
 			most = maxRunDelay

@@ -99,7 +99,7 @@ func (c *Client) post(ctx context.Context, owner, repo string, k checkRun, first
 func sameVerdict(old *github.CheckRun, k checkRun) bool {
 	o := old.GetOutput()
 	return old.GetStatus() == string(k.status) && old.GetConclusion() == string(k.conclusion) &&
-		o.GetTitle() == k.title && o.GetAnnotationsCount() >= len(k.annotations)
+		o.GetTitle() == within(k.title, maxOutputTitle) && o.GetAnnotationsCount() >= len(k.annotations)
 }
 
 // find returns the check run of that name and external_id, or nil.
