@@ -99,6 +99,7 @@ func (w *work) slice(ctx context.Context) (done bool, err error) {
 		return false, err
 	}
 	if err := reporter.Report(ctx, history); err != nil { // the engine tells of what is new alone
+		reporter.Leave()
 		return false, err
 	}
 	logs := newLogs(ctx, w.Store, w.claim, w.log)
@@ -116,10 +117,12 @@ func (w *work) slice(ctx context.Context) (done bool, err error) {
 	report, err := engine.Run(runCtx, flow.RunOptions{ID: w.run.ID, Plan: w.plan, Repo: w.run.Repo, SHA: w.run.SHA, History: history})
 	logs.close()
 	if errors.Is(err, flow.ErrDetached) {
+		reporter.Leave()
 		w.keepChecks(ctx, reporter)
 		return false, nil
 	}
 	if err != nil {
+		reporter.Leave()
 		return false, err
 	}
 	return true, w.finish(ctx, reporter, report)

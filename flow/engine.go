@@ -73,7 +73,7 @@ func (e *Engine) Run(ctx context.Context, o RunOptions) (*Run, error) {
 	r := newRunner(e, o)
 	r.restore(o.History)
 	if len(o.History) == 0 {
-		r.emit(Event{Kind: RunStarted, Commit: o.SHA, Message: o.Plan.Digest()})
+		r.emit(Event{Kind: RunStarted, Time: r.started, Commit: o.SHA, Message: o.Plan.Digest()})
 	}
 	for _, inv := range o.Plan.Roots {
 		r.activate(r.invs[inv], false)

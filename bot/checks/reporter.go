@@ -315,6 +315,13 @@ func (r *Reporter) Known() map[string]int64 {
 	return known
 }
 
+// Leave ends the reporting of a run that somebody else goes on with: nothing
+// more is posted, and what has been under way is looked for by the next one.
+func (r *Reporter) Leave() {
+	r.cancel()
+	<-r.done
+}
+
 // Close posts what is left to say, until ctx is done. It returns for people,
 // a line each, what could not be posted and why; nothing when all is there. A
 // run that has not ended by then is shown as cancelled.

@@ -398,6 +398,7 @@ func (l *lost) checkRuns() {
 func (l *lost) checkWrites() {
 	l.t.Helper()
 	ended := map[string]int{} // by external_id
+	said := map[string]string{}
 	for i, r := range l.gh.Requests() {
 		f := l.faults[i+1]
 		if f.Status != 0 || f.DropBefore || r.Method == http.MethodGet || !strings.Contains(r.Path, "/check-runs") {
@@ -406,6 +407,7 @@ func (l *lost) checkWrites() {
 		var body struct {
 			Status   string
 			External string `json:"external_id"`
+			Output   struct{ Title string }
 		}
 		if err := json.Unmarshal([]byte(r.Body), &body); err != nil {
 			l.t.Error(err)
@@ -413,10 +415,11 @@ func (l *lost) checkWrites() {
 		if body.Status == "completed" {
 			ended[body.External]++
 		}
+		said[body.External] += fmt.Sprintf("\n%s %s %s, %d: %s, %s", r.Time.Format("04:05.000"), r.Method, r.Path, r.Status, body.Status, body.Output.Title)
 	}
 	for external, n := range ended {
 		if n > 1 {
-			l.t.Errorf("check run %s was completed %d times", external, n)
+			l.t.Errorf("check run %s was completed %d times:%s", external, n, said[external])
 		}
 	}
 }
