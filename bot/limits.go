@@ -16,6 +16,8 @@ const (
 	webhookTime = 10 * time.Second
 	// acceptTime for the database to take a delivery.
 	acceptTime = 5 * time.Second
+	// clickTime is within which clicks on one button are one: nobody means two.
+	clickTime = time.Minute
 	// maxGUID is the length of X-GitHub-Delivery, which has 36 characters.
 	maxGUID = 64
 	// idleTime of a connection: proxies keep theirs for a minute.

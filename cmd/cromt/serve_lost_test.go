@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/cromt/cromt/bot/githubtest"
+	"github.com/cromt/cromt/bot/store/storetest"
 )
 
 // How much is lost in TestServeLosesNothing if anything is.
@@ -38,8 +39,18 @@ const (
 // its one execution, every check run its one right conclusion.
 // CROMT_TEST_SEED has it repeat what another time went wrong.
 func TestServeLosesNothing(t *testing.T) {
-	l := newLost(t, 1, "")
-	l.run()
+	newLost(t, 1, "").run()
+}
+
+// TestServeReplicasLoseNothing is the same for two replicas that share a
+// database, and are killed in turn.
+func TestServeReplicasLoseNothing(t *testing.T) {
+	p, err := storetest.StartPostgres()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Stop)
+	newLost(t, 2, p.Address("postgres")).run()
 }
 
 // lost is one such test.
@@ -211,7 +222,7 @@ func (l *lost) start(i int) {
 
 // run is the test.
 func (l *lost) run() {
-	ctx, cancel := context.WithTimeout(l.t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(l.t.Context(), 3*time.Minute)
 	defer cancel()
 	begin := time.Now()
 	sent := make(chan int, 1)
