@@ -94,6 +94,9 @@ func (i *Intake) code(ctx context.Context, delivery int64, ev *event.Event, te t
 	if errors.Is(err, githubapp.ErrNotFound) {
 		return i.processed(ctx, delivery)
 	}
+	if errors.Is(err, githubapp.ErrTooLarge) || errors.Is(err, githubapp.ErrNotFile) {
+		return i.refuse(ctx, delivery, ev, &c, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -102,6 +105,19 @@ func (i *Intake) code(ctx context.Context, delivery int64, ev *event.Event, te t
 		return err
 	}
 	return i.create(ctx, delivery, run, &c, log)
+}
+
+// refuse answers a change whose configuration cannot be read at all with a
+// failing check. There is no run: nothing is there that it could be pinned to.
+func (i *Intake) refuse(ctx context.Context, delivery int64, ev *event.Event, c *change, problem error) error {
+	err := c.repo.Checks().Post(ctx, checks.Verdict{
+		Repo: ev.Repo.FullName, SHA: c.sha, Name: "cromt", ExternalID: "config/" + c.sha, Conclusion: flow.Failure,
+		Title: "nothing ran: " + i.Settings.ConfigPath + " cannot be read", Summary: block(problem.Error()),
+	})
+	if err != nil {
+		return err
+	}
+	return i.processed(ctx, delivery)
 }
 
 // read takes over what the kinds of events call differently.

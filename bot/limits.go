@@ -18,6 +18,9 @@ const (
 	acceptTime = 5 * time.Second
 	// clickTime is within which clicks on one button are one: nobody means two.
 	clickTime = time.Minute
+	// goneTime is after how long what GitHub does not have will not come: its
+	// own copies agree within seconds.
+	goneTime = 30 * time.Second
 	// maxGUID is the length of X-GitHub-Delivery, which has 36 characters.
 	maxGUID = 64
 	// idleTime of a connection: proxies keep theirs for a minute.

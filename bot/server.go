@@ -50,7 +50,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	working, letGo := context.WithCancel(context.WithoutCancel(ctx))
 	defer letGo()
 	queue, err := s.Store.Start(ctx, store.Workers{
-		Deliver: intake.Deliver,
+		Deliver: func(ctx context.Context, id int64) error { return s.settle(ctx, id, intake.Deliver(ctx, id)) },
 		Work: func(ctx context.Context, run string) (time.Duration, error) {
 			ctx, cancel := context.WithCancel(ctx)
 			defer cancel()
@@ -155,6 +155,20 @@ func digest(d Delivery) string {
 		fmt.Fprintf(sum, "\x00%d", d.ReceivedAt.Unix()/int64(clickTime/time.Second))
 	}
 	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// settle gives up a delivery of what is not there any more: it would be tried
+// for long, and be asked for again. Not at once, as it may not be there yet.
+func (s *Server) settle(ctx context.Context, id int64, problem error) error {
+	if !errors.Is(problem, githubapp.ErrGone) && !errors.Is(problem, githubapp.ErrSuspended) {
+		return problem
+	}
+	d, err := s.Store.Delivery(ctx, id)
+	if err != nil || time.Since(d.ReceivedAt) < goneTime {
+		return problem
+	}
+	s.Logger.Info("nothing done", "delivery", d.GUID, "event", d.Event, "repo", d.Repo, "why", problem.Error())
+	return s.Store.Tx(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.Processed(ctx, id) })
 }
 
 // chores are done now and then: what GitHub was not told is told, what is old
