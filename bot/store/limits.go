@@ -37,6 +37,9 @@ const (
 	// readers, and PostgreSQL allows 100 to all replicas together by default.
 	sqliteReaders = 4
 	postgresConns = 20
+	// keptStatements of a connection to SQLite: the queue and this package have
+	// about a hundred, each some kilobytes.
+	keptStatements = 200
 	// pruneRuns are deleted by one transaction, so that no write waits long.
 	pruneRuns = 20
 
