@@ -135,7 +135,19 @@ func (r *Runner) Post(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-func (r *Runner) post(ctx context.Context, id string) error {
+func (r *Runner) post(ctx context.Context, id string) (err error) {
+	claim, err := r.Store.Claim(ctx, id)
+	if errors.Is(err, store.ErrClaimed) {
+		return nil // its owner is about to tell
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, claim.Release(context.WithoutCancel(ctx))) }()
+	known, err := r.Store.Checks(ctx, id)
+	if err != nil || !slices.ContainsFunc(known, func(c store.Check) bool { return c.ExternalID == lastWord && !c.Acked }) {
+		return err // its owner has told meanwhile
+	}
 	run, err := r.Store.Run(ctx, id)
 	if err != nil {
 		return err

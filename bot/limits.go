@@ -28,8 +28,9 @@ const (
 	// stopTime for everything to be let go of at the end: orchestrators kill
 	// after 30 s.
 	stopTime = 20 * time.Second
-	// choreInterval between two rounds of what is done now and then.
-	choreInterval = time.Minute
+	// choreInterval between two rounds of what is done now and then: what a dead
+	// replica has left to tell GitHub is told soon after its lease.
+	choreInterval = 5 * time.Second
 	// sliceTime is how long a run is worked before it is let go of and taken up
 	// again: below the queue's ten minutes for a piece of work.
 	sliceTime = 5 * time.Minute

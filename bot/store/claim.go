@@ -22,8 +22,7 @@ type Claim struct {
 	s     *Store
 }
 
-// Claim makes this process the owner of a run, until Release, Finish, or its
-// death. The error wraps ErrClaimed when it has a living owner.
+// Claim makes this process the owner of a run, until Release, Conclude or its death. The error wraps ErrClaimed when it has a living owner.
 func (s *Store) Claim(ctx context.Context, run string) (*Claim, error) {
 	c := &Claim{Run: run, s: s}
 	err := s.Tx(ctx, func(ctx context.Context, tx *Tx) error {
@@ -88,9 +87,10 @@ func (c *Claim) Release(ctx context.Context) error {
 	})
 }
 
-// Finish stores the run's report, concludes the run and gives it up. What is
-// to be stored with it, its check runs' final states, then writes in the same
-// transaction; then may be nil.
+// Finish stores the run's report and concludes the run. What is to be stored
+// with it, its check runs' final states, then writes in the same transaction;
+// then may be nil. The run stays owned until Release, so that others leave it
+// to its owner to tell how it ended, as long as that one is alive.
 func (c *Claim) Finish(ctx context.Context, report *flow.Run, then func(ctx context.Context, tx *Tx) error) error {
 	data, err := encodeReport(c.s, report)
 	if err != nil {
@@ -107,19 +107,22 @@ func (c *Claim) Finish(ctx context.Context, report *flow.Run, then func(ctx cont
 	})
 }
 
-// Conclude ends a run that has no report: one that was cancelled before it
+// Conclude ends and gives up a run that has no report: one that was cancelled before it
 // began, or whose jobs.yaml is wrong.
 func (c *Claim) Conclude(ctx context.Context, conclusion flow.Conclusion, then func(ctx context.Context, tx *Tx) error) error {
 	return c.Tx(ctx, func(ctx context.Context, tx *Tx) error {
-		return c.conclude(ctx, tx, conclusion, time.Now(), then)
+		if err := c.conclude(ctx, tx, conclusion, time.Now(), then); err != nil {
+			return err
+		}
+		if _, err := tx.exec(ctx, `UPDATE leases SET owner = '' WHERE run = ?`, c.Run); err != nil {
+			return fmt.Errorf("run %s conclude: %w", c.Run, err)
+		}
+		return nil
 	})
 }
 
 func (c *Claim) conclude(ctx context.Context, tx *Tx, conclusion flow.Conclusion, at time.Time, then func(ctx context.Context, tx *Tx) error) error {
 	_, err := tx.exec(ctx, `UPDATE runs SET state = ?, conclusion = ?, completed_at = ? WHERE id = ?`, Completed, conclusion, micros(at), c.Run)
-	if err == nil {
-		_, err = tx.exec(ctx, `UPDATE leases SET owner = '' WHERE run = ?`, c.Run)
-	}
 	if err == nil && then != nil {
 		err = then(ctx, tx)
 	}
