@@ -3,7 +3,9 @@ package storetest
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -42,7 +44,7 @@ func StartPostgres() (*Postgres, error) {
 		return nil, err
 	}
 	if err := p.start(slices.Max(bins)); err != nil {
-		os.RemoveAll(p.dir)
+		_ = os.RemoveAll(p.dir)
 		return nil, fmt.Errorf("these tests need PostgreSQL; on Debian: apt-get install postgresql: %w", err)
 	}
 	return p, nil
@@ -51,12 +53,12 @@ func StartPostgres() (*Postgres, error) {
 func (p *Postgres) start(bin string) error {
 	args := []string{"sh", "-c", script, "sh", bin, p.dir}
 	if os.Getuid() == 0 { // which the server refuses to run as
-		if out, err := exec.Command("chown", "postgres", p.dir).CombinedOutput(); err != nil { //nolint:gosec // tests alone
+		if out, err := exec.CommandContext(context.Background(), "chown", "postgres", p.dir).CombinedOutput(); err != nil { //nolint:gosec // tests alone
 			return fmt.Errorf("chown: %s", out)
 		}
 		args = append([]string{"runuser", "-u", "postgres", "--"}, args...)
 	}
-	cmd := exec.Command(args[0], args[1:]...) //nolint:gosec // tests alone
+	cmd := exec.CommandContext(context.Background(), args[0], args[1:]...) //nolint:gosec // tests alone
 	cmd.Stderr = &p.err
 	pipe, err := cmd.StdinPipe()
 	if err != nil {
@@ -81,9 +83,9 @@ func (p *Postgres) start(bin string) error {
 
 // Stop ends the server and removes what it has.
 func (p *Postgres) Stop() {
-	p.pipe.Close()
-	<-p.ended
-	os.RemoveAll(p.dir)
+	_ = p.pipe.Close()
+	_ = <-p.ended // it was told to quit
+	_ = os.RemoveAll(p.dir)
 }
 
 // Address is that of a database, for [store.Open].
@@ -95,7 +97,6 @@ func (p *Postgres) Exec(query string) error {
 	if err != nil {
 		return err
 	}
-	defer db.Close()
-	_, err = db.Exec(query)
-	return err
+	_, err = db.ExecContext(context.Background(), query)
+	return errors.Join(err, db.Close())
 }
