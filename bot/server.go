@@ -40,7 +40,8 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		return err
 	}
 	runner := &Runner{Store: s.Store, GitHub: s.GitHub, Settings: s.Settings, Metrics: s.Metrics, Sources: sources, Logger: s.Logger}
-	intake := &Intake{Store: s.Store, GitHub: s.GitHub, Settings: s.Settings, Logger: s.Logger}
+	installed := &Installed{Store: s.Store, GitHub: s.GitHub, ConfigPath: s.Settings.ConfigPath, Logger: s.Logger}
+	intake := &Intake{Store: s.Store, GitHub: s.GitHub, Settings: s.Settings, Installed: installed, Logger: s.Logger}
 	handler, err := s.handler()
 	if err != nil {
 		return err
@@ -71,7 +72,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	chores := make(chan struct{})
 	go func() {
 		defer close(chores)
-		s.chores(background, runner, sources)
+		s.chores(background, runner, sources, installed)
 	}()
 	served := make(chan error, 1)
 	go func() { served <- web.Serve(ln) }()
@@ -169,31 +170,4 @@ func (s *Server) settle(ctx context.Context, id int64, problem error) error {
 	}
 	s.Logger.Info("nothing done", "delivery", d.GUID, "event", d.Event, "repo", d.Repo, "why", problem.Error())
 	return s.Store.Tx(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.Processed(ctx, id) })
-}
-
-// chores are done now and then: what GitHub was not told is told, what is old
-// is removed.
-func (s *Server) chores(ctx context.Context, r *Runner, sources *Sources) {
-	tick := time.NewTicker(choreInterval)
-	defer tick.Stop()
-	for first := true; ; first = false {
-		if err := r.Post(ctx); err != nil && ctx.Err() == nil {
-			s.Logger.Warn("check runs not posted", "error", err)
-		}
-		if !first {
-			if err := sources.Prune(time.Now()); err != nil {
-				s.Logger.Warn("sources not pruned", "error", err)
-			}
-			if s.Retention > 0 {
-				if _, err := s.Store.Prune(ctx, time.Now().Add(-s.Retention)); err != nil && ctx.Err() == nil {
-					s.Logger.Warn("old runs not removed", "error", err)
-				}
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
 }

@@ -20,6 +20,10 @@ const (
 	DefaultSlots = 16
 	// KillGrace is the time between TERM and KILL.
 	KillGrace = 10 * time.Second
+	// DirectGrace is the same for the command of a [Direct], usually cromt run:
+	// it cancels jobs on other hosts first, which takes DefaultCancelWait, and
+	// tells of it.
+	DirectGrace = 30 * time.Second
 
 	// DefaultSparrowRepo needs no network: an absent folder is created with an
 	// empty index, and a cromt job uses no plugins.

@@ -32,7 +32,7 @@ type appSite struct {
 	repo    *githubtest.Repo
 	dir     string
 	hosts   []string // URLs of agents
-	app     int64
+	appID   int64
 	install int64
 	log     *syncBuffer
 	process *exec.Cmd
@@ -67,7 +67,7 @@ func bareAppSite(t testing.TB) *appSite {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.app = gh.AddApp("cromt", &key.PublicKey)
+	s.appID = gh.AddApp("cromt", &key.PublicKey)
 	s.file("app.pem", string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})))
 	s.file("webhook", webhookSecret)
 	return s
@@ -75,7 +75,7 @@ func bareAppSite(t testing.TB) *appSite {
 
 // installation is one of the App for one repository.
 func (s *appSite) installation(repo string) int64 {
-	return s.gh.AddInstallation(s.app, "octo", []string{repo}, map[string]string{
+	return s.gh.AddInstallation(s.appID, "octo", []string{repo}, map[string]string{
 		"checks": "write", "pull_requests": "write", "issues": "write", "contents": "read", "metadata": "read",
 	})
 }
@@ -84,7 +84,7 @@ func (s *appSite) installation(repo string) int64 {
 // what follows it.
 func (s *appSite) configure(database, hosts, extra string) {
 	s.file("bot.yaml", fmt.Sprintf("listen: 127.0.0.1:0\npublic_url: http://127.0.0.1:8080\ngithub: {app_id: %d, private_key_file: app.pem, webhook_secret_file: webhook, api_url: %q}\ndatabase: %q\nhosts:\n%s%s",
-		s.app, s.gh.URL(), database, hosts, extra))
+		s.appID, s.gh.URL(), database, hosts, extra))
 }
 
 func (s *appSite) file(name, text string) {
