@@ -39,10 +39,9 @@ type Server struct {
 	installations []*installation
 	deliveries    []Delivery
 	redelivered   []int64
+	unlimited     bool
 	made          map[string]*madeApp // by code
 	nobody        *limiter            // of requests without a token
-
-	unlimited bool
 }
 
 // New returns a server that knows nothing yet. Violations that are left when

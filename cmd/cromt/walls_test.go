@@ -39,6 +39,8 @@ var allowed = map[string][]string{
 		"github.com/riverqueue/river/riverdriver", "github.com/riverqueue/river/riverdriver/riverdatabasesql", "github.com/riverqueue/river/riverdriver/riversqlite",
 	},
 
+	"bot/store/storetest": {"bot/store"},
+
 	"cmd/cromt/action":     {"flow", "bot/checks", "bot/comment", "bot/event", "cmd/cromt/console", "github.com/sethvargo/go-githubactions"},
 	"cmd/cromt/console":    {"flow", "golang.org/x/term"},
 	"cmd/cromt/completion": {},
