@@ -17,6 +17,8 @@ type app struct {
 	slug   string
 	key    *rsa.PublicKey
 	limits *limiter
+
+	clientID, clientSecret, callback string
 }
 
 // installation is an App in an account.

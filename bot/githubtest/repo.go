@@ -14,6 +14,7 @@ type Repo struct {
 	id       int64
 	fullName string
 	born     time.Time
+	private  bool
 
 	commits     map[string]bool              // by SHA
 	branches    map[string]string            // SHA by name
@@ -70,6 +71,14 @@ func (r *Repo) SetPermission(user, permission string) {
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
 	r.permissions[strings.ToLower(user)] = permission
+}
+
+// SetPrivate makes the repository one that people see only where they have
+// been given access to it. Before, everybody sees it.
+func (r *Repo) SetPrivate(private bool) {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	r.private = private
 }
 
 // SetFile sets a file's content at a ref: a branch, a tag or a commit.
@@ -144,6 +153,7 @@ func (r *Repo) json(c *call, schema string) object {
 		"id": r.id, "name": r.name(), "full_name": r.fullName, "owner": c.s.user(r.owner()),
 		"html_url": r.web(""), "url": c.url(r, ""), "clone_url": r.web(".git"), "default_branch": defaultBranch,
 		"created_at": stamp(r.born), "updated_at": stamp(r.born), "pushed_at": stamp(r.born),
+		"private": r.private, "visibility": map[bool]string{true: "private", false: "public"}[r.private],
 	})
 }
 
