@@ -78,42 +78,31 @@ func (p *pages) flaky(w http.ResponseWriter, r *http.Request, rd *reader) error 
 // flakyView makes a table: jobs of one project are in one row, the worst first.
 func (p *pages) flakyView(heat []store.Heat) *flakyView {
 	v := &flakyView{}
-	place, rows := map[string]int{}, map[string]int{}
-	for _, h := range heat {
-		if host := p.heatHost(h); !slices.Contains(v.Hosts, host) {
-			v.Hosts = append(v.Hosts, host)
-		}
-	}
-	slices.Sort(v.Hosts)
-	for i, host := range v.Hosts {
-		place[host] = i
-	}
+	type place struct{ name, host string }
+	sums := map[place]store.Heat{}
+	var names []string
 	for _, h := range heat {
 		name, _, _ := strings.Cut(h.Job, "@")
-		i, ok := rows[name]
-		if !ok {
-			i = len(v.Rows)
-			rows[name] = i
-			v.Rows = append(v.Rows, heatRow{Name: name, Cells: make([]heatCell, len(v.Hosts))})
+		at := place{name, cmp.Or(p.hostName(h.Host), h.Label)}
+		sum := sums[at]
+		sum.Job, sum.Host = name, at.host
+		sum.Successes, sum.Failures, sum.Retried = sum.Successes+h.Successes, sum.Failures+h.Failures, sum.Retried+h.Retried
+		sums[at] = sum
+		names, v.Hosts = append(names, name), append(v.Hosts, at.host)
+	}
+	slices.Sort(names)
+	slices.Sort(v.Hosts)
+	v.Hosts = slices.Compact(v.Hosts)
+	for _, name := range slices.Compact(names) {
+		row := heatRow{Name: name, Cells: make([]heatCell, len(v.Hosts))}
+		for i, host := range v.Hosts {
+			c, bad := newHeatCell(sums[place{name, host}])
+			row.Cells[i], row.worst = c, max(row.worst, bad)
 		}
-		row := &v.Rows[i]
-		c := &row.Cells[place[p.heatHost(h)]]
-		var bad float64
-		*c, bad = newHeatCell(h)
-		row.worst = max(row.worst, bad)
+		v.Rows = append(v.Rows, row)
 	}
 	slices.SortStableFunc(v.Rows, func(a, b heatRow) int { return cmp.Or(cmp.Compare(b.worst, a.worst), cmp.Compare(a.Name, b.Name)) })
 	return v
-}
-
-// heatHost is the column of a host: what jobs.yaml calls it, if that is
-// another name than the configuration's.
-func (p *pages) heatHost(h store.Heat) string {
-	name := p.hostName(h.Host)
-	if h.Label == "" || h.Label == name {
-		return name
-	}
-	return name + " (" + h.Label + ")"
 }
 
 // newHeatCell returns a cell, and how bad it is.
@@ -135,6 +124,6 @@ func newHeatCell(h store.Heat) (heatCell, float64) {
 	if h.Successes == 0 {
 		c.Level, c.Share = 5, "✕"
 	}
-	c.Text = fmt.Sprintf("%s on %s: %d succeeded, of them %d after another attempt; %d failed", h.Job, h.Label, h.Successes, h.Retried, h.Failures)
+	c.Text = fmt.Sprintf("%s on %s: %d succeeded, of them %d after another attempt; %d failed", h.Job, h.Host, h.Successes, h.Retried, h.Failures)
 	return c, bad
 }

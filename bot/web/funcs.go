@@ -17,7 +17,7 @@ func (p *pages) funcs() template.FuncMap {
 		"icon":  icon, "word": stateWord, "took": took, "ago": func(t time.Time) string { return ago(t, time.Now()) },
 		"stamp": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"clock": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
-		"short": func(sha string) string { return sha[:min(len(sha), 7)] },
+		"short": func(sha string) string { return flow.PlainText(sha[:min(len(sha), 7)]) },
 		"plain": flow.PlainText, "bytes": size, "count": count,
 		"runURL": runURL, "jobURL": jobURL, "repoURL": p.repoURL, "version": func() string { return p.Version },
 	}

@@ -309,8 +309,6 @@ func (c *scene) finish(at float64, conclusion flow.Conclusion) {
 	must(c.s.t, c.claim.Finish(c.s.t.Context(), report, nil))
 }
 
-const failing = "\x1b[1mcargo test\x1b[0m\nrunning 3 tests\ntest parse::empty ... \x1b[31mFAILED\x1b[0m\nerror: assertion failed: left == right\n  left: 3\n right: 4\ntask exit status: 101\n"
-
 func taskFailure(exit int) flow.Result {
 	return flow.Result{Conclusion: flow.Failure, Cause: flow.CauseTask, Error: fmt.Sprintf("task exit status: %d", exit), ExitCode: exit}
 }
@@ -332,8 +330,8 @@ func (s *site) failed() *scene {
 		key := "test@" + host
 		c.start(key, 1, 21, 22+float64(i))
 		if host == "hostB" {
-			c.print(key, 1, failing)
-			c.end(key, 1, 47, taskFailure(101), failing, false)
+			c.print(key, 1, broken())
+			c.end(key, 1, 47, taskFailure(101), broken(), false)
 		} else {
 			c.end(key, 1, 58+float64(i), flow.Result{}, "", false)
 		}

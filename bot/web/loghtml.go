@@ -42,7 +42,7 @@ func logLines(first int, text []byte) template.HTML {
 	for i, line := range shown {
 		class := "l"
 		if flow.IsProtocol(lines[i]) {
-			class = "l meta"
+			class = "l proto"
 		}
 		n := first + i
 		fmt.Fprintf(&b, `<div class="%s" id="L%d"><a class="n" href="#L%d" data-n="%d" tabindex="-1"></a><span class="t">%s</span></div>`+"\n", class, n, n, n, line)

@@ -8,6 +8,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,7 +24,8 @@ type runView struct {
 	Duration  time.Duration // 0: it has not started
 	Counts    flow.Counts
 	Bar       []segment
-	Problem   string // why it has no plan; "" it has one
+	Chips     []segment // how many jobs are in each state
+	Problem   string    // why it has no plan; "" it has one
 	Failures  []failureRow
 	More      int // failures beyond those
 	Graph     template.HTML
@@ -62,7 +64,14 @@ func (p *pages) run(w http.ResponseWriter, r *http.Request, rd *reader) error {
 	if err != nil {
 		return err
 	}
-	return p.html(w, r, rd, http.StatusOK, "run.html", frame{Title: s.title, Nav: "runs", Content: s})
+	page := struct {
+		*snapshot
+		Show string // the state of the jobs that are shown; "" all are
+	}{s, ""}
+	if show := r.FormValue("jobs"); slices.Contains(jobStates, show) {
+		page.Show = show
+	}
+	return p.html(w, r, rd, http.StatusOK, "run.html", frame{Title: s.title, Nav: "runs", Content: page})
 }
 
 func (p *pages) runJSON(w http.ResponseWriter, r *http.Request, run *store.Run) error {
@@ -111,7 +120,7 @@ func (p *pages) runView(ctx context.Context, run *store.Run, now time.Time) (*ru
 		v.Jobs = append(v.Jobs, p.jobRow(&jobs[i], i, now))
 	}
 	v.Counts = countJobs(jobs)
-	v.Bar = bar(v.Counts)
+	v.Bar, v.Chips = bar(v.Counts), chips(v.Jobs)
 	if plan != nil {
 		v.Graph = graph(run, plan, jobs)
 	}
@@ -191,6 +200,27 @@ func countJobs(jobs []store.Job) flow.Counts {
 	return r.Count()
 }
 
+// chips are how many jobs are in each state, that to notice first first.
+func chips(jobs []jobRow) []segment {
+	n := map[string]int{}
+	for i := range jobs {
+		n[jobs[i].State]++
+	}
+	var out []segment
+	for _, s := range jobStates {
+		if n[s] > 0 {
+			out = append(out, segment{State: s, N: n[s]})
+		}
+	}
+	return out
+}
+
+// jobStates are those that a job can be in. The style sheet has them as well.
+var jobStates = []string{
+	string(flow.Failure), string(flow.TimedOut), string(flow.Cancelled), string(flow.StatusInProgress), string(flow.StatusQueued), statePending,
+	string(flow.Neutral), string(flow.Success), string(flow.Skipped),
+}
+
 // addFailures adds what is to be noticed first.
 func (p *pages) addFailures(ctx context.Context, v *runView) error {
 	for i := range v.Jobs {
@@ -266,7 +296,7 @@ func (p *pages) snapshot(ctx context.Context, id string, since time.Time) (*snap
 		return nil, err
 	}
 	s := &snapshot{title: stateWord(v.State) + ": " + v.Title + " · " + run.Repo, done: !v.Live, View: v, Parts: map[string]template.HTML{}}
-	for _, id := range []string{"run-head", "run-failures", "run-graph", "run-timeline", "run-artifacts"} {
+	for _, id := range []string{"run-head", "run-failures", "run-graph", "run-timeline", "run-chips", "run-artifacts"} {
 		err = errors.Join(err, p.part(s.Parts, id, id, v))
 	}
 	for i := range v.Jobs {
@@ -285,4 +315,13 @@ func (p *pages) part(parts map[string]template.HTML, id, name string, v any) err
 	err := p.templates.ExecuteTemplate(&b, name, v)
 	parts[id] = template.HTML(b.String()) //nolint:gosec // a template has made it
 	return err
+}
+
+// Why is why the run was started, unless the facts say as much.
+func (v *runView) Why() string {
+	why := flow.PlainText(v.Run.Origin.Reason)
+	if why == v.Title || why == v.Run.Origin.Event+" to "+v.Run.Branch {
+		return ""
+	}
+	return why
 }

@@ -85,7 +85,7 @@ func (p *pages) runs(w http.ResponseWriter, r *http.Request, rd *reader) error {
 
 // field is what a field of the filter says.
 func field(q url.Values, name string) string {
-	s := strings.TrimSpace(q.Get(name))
+	s := strings.TrimSpace(flow.PlainText(q.Get(name)))
 	return s[:min(len(s), maxFilter)]
 }
 

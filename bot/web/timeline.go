@@ -128,7 +128,7 @@ func (h *hostLanes) fill(bars []store.Bar, jobs map[string]*jobRow, begin, now t
 		lanes[lane] = end
 		j := jobs[b.Job]
 		v := barView{
-			X: min(max(percent(b.StartedAt.Sub(begin)), 0), 100-minBar), Len: max(percent(end.Sub(b.StartedAt)), minBar), Y: lane * laneHeight,
+			X: min(max(percent(b.StartedAt.Sub(begin)), 0), 100-minBar), Len: max(percent(end.Sub(b.StartedAt)), minBar), Y: lane*laneHeight + 1,
 			State: stateOfJob(b.Status, b.Conclusion, b.Number), Name: cmp.Or(flow.PlainText(j.Project), j.Key), URL: jobURL(j.Run, j.Key),
 		}
 		v.Len = min(v.Len, 100-v.X)

@@ -16,7 +16,7 @@
     for (const [id, html] of Object.entries(parts)) {
       const old = $(id);
       if (!old) {
-        if (id.startsWith('run-graph') || id.startsWith('job-')) { location.reload(); return; } // the page was made before there was a plan
+        if (id === 'job-0') { location.reload(); return; } // the page was made before there was a plan
         continue;
       }
       const next = fragment(html).firstElementChild;
@@ -29,6 +29,26 @@
     }
   }
 
+  // Chips: the jobs of one state.
+  const jobs = $('jobs');
+  function chips() {
+    if (!jobs || !$('run-chips')) return;
+    for (const a of $('run-chips').querySelectorAll('a')) {
+      if (a.dataset.show === jobs.dataset.show) a.setAttribute('aria-current', 'true');
+      else a.removeAttribute('aria-current');
+    }
+  }
+  chips();
+  document.addEventListener('click', (e) => {
+    const a = e.target.closest && e.target.closest('#run-chips a');
+    if (!a || e.ctrlKey || e.metaKey || e.shiftKey) return;
+    e.preventDefault();
+    jobs.dataset.show = a.dataset.show;
+    history.replaceState(null, '', a.getAttribute('href').replace('#h-jobs', ''));
+    chips();
+    say(a.textContent.trim() + ' shown');
+  });
+
   // Live: what the server says while the page is open.
   const live = document.querySelector('[data-events]:not([data-events=""])');
   if (live && window.EventSource) {
@@ -39,7 +59,7 @@
     source.onmessage = (event) => {
       const m = JSON.parse(event.data);
       if (m.title) document.title = m.title + ' · cromt';
-      if (m.parts) replace(m.parts);
+      if (m.parts) { replace(m.parts); chips(); }
       if (m.log && !$('log')) location.reload(); // it has begun
       else if (m.log) grow(m.log);
       if (m.say) say(m.say);
@@ -131,6 +151,12 @@
   });
   window.addEventListener('hashchange', () => mark(true));
   mark(true);
+  const error = document.querySelector('.first-error[href^="#L"]');
+  if (error && $(error.hash.slice(1))) {
+    const l = $(error.hash.slice(1));
+    l.classList.add('err');
+    if (!location.hash && !location.search.includes('from=')) log.scrollTop = l.offsetTop - log.offsetTop - log.clientHeight / 2;
+  }
   const line = document.querySelector('form.goto');
   line.addEventListener('submit', (e) => {
     const n = Number(line.elements.from.value);
