@@ -37,6 +37,10 @@ var key = sync.OnceValue(func() *rsa.PrivateKey {
 	return k
 })
 
+func keyPEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key())})
+}
+
 // site is the pages over a database and a GitHub.
 type site struct {
 	t      testing.TB
@@ -59,7 +63,7 @@ func newSite(t testing.TB, signIn bool) *site {
 	s.front = httptest.NewUnstartedServer(nil)
 	s.url = "http://" + s.front.Listener.Addr().String()
 	s.app = s.gh.AddApp("cromt", &key().PublicKey)
-	c := githubapp.Config{AppID: s.app, PrivateKey: pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key())}), APIURL: s.gh.URL()}
+	c := githubapp.Config{AppID: s.app, PrivateKey: keyPEM(), APIURL: s.gh.URL()}
 	if signIn {
 		c.ClientID, c.ClientSecret = "Iv1.x", "s3cret"
 		s.gh.SetClient(s.app, "Iv1.x", "s3cret", s.url+"/signin/callback")
