@@ -184,7 +184,7 @@ func TestGitHubFails(t *testing.T) {
 
 func TestSignInRefused(t *testing.T) {
 	s, _ := newPeople(t)
-	for _, next := range []string{"https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)", "", "/signin", "/signin/callback?code=x"} {
+	for _, next := range []string{"https://evil.example/", "//evil.example/", "///evil.example/", "/\\evil.example", "javascript:alert(1)", "", "/signin", "/signin/callback?code=x"} {
 		if at := s.signIn(next); at != "/" {
 			t.Errorf("after %q: %s", next, at)
 		}
