@@ -210,7 +210,8 @@ func TestOneBudgetForAnInstallation(t *testing.T) {
 		if n := w.gh.Writes(time.Minute); n > checks.WritesPerMinute+2 { // and two tokens
 			t.Errorf("%d writes in a minute", n)
 		}
-		if w.app.Budget(w.installation) != w.app.Budget(w.installation) || w.app.Budget(w.installation) == w.app.Budget(999) {
+		one := w.app.Budget(w.installation)
+		if w.app.Budget(w.installation) != one || w.app.Budget(999) == one {
 			t.Error("budgets are not those of installations")
 		}
 	})

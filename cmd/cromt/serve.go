@@ -57,7 +57,7 @@ func (c *serveCmd) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return usage(err)
 	}
-	defer s.Store.Close()
+	defer func() { _ = s.Store.Close() }() // what it has taken is committed
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
 	if err != nil {
 		return usage(fmt.Errorf("listen: %w", err))
