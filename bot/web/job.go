@@ -25,7 +25,14 @@ type jobView struct {
 	Attempt  int // whose log it is; 0: there is none yet
 	Current  *attemptRow
 	Head     template.HTML
+	logView
+	searchView
+	Live   bool
+	Events string // where what follows comes from
+}
 
+// logView is what is shown of a log.
+type logView struct {
 	Log      template.HTML
 	First    int // number of the first line that is shown
 	Last     int
@@ -35,13 +42,13 @@ type jobView struct {
 	Later    string
 	Failing  *match // the line that tells why the attempt failed
 	ErrorURL string
+}
 
+// searchView is what a search has found.
+type searchView struct {
 	Query   string
 	Matches []matchRow
 	More    bool // matches than are listed
-
-	Live   bool
-	Events string // where what follows comes from
 }
 
 type attemptRow struct {

@@ -77,8 +77,9 @@ func (p *pages) streaming(w http.ResponseWriter, r *http.Request, rd *reader, ru
 	tick := time.NewTicker(streamTick)
 	defer tick.Stop()
 	since := time.Now()
-	for more := true; err == nil; {
+	for err == nil {
 		begun := time.Now()
+		var more bool
 		if more, err = step(ctx, s, since); err != nil {
 			break
 		}

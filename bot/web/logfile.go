@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/cromt/cromt/bot/store"
@@ -235,14 +234,6 @@ func (l *logFile) search(ctx context.Context, text string) (found []match, more 
 		look(rest)
 	}
 	return found, more, err
-}
-
-// copyTo writes the whole log.
-func (l *logFile) copyTo(ctx context.Context, w io.Writer) error {
-	return l.each(ctx, 0, func(data []byte) (bool, error) {
-		_, err := w.Write(data)
-		return err == nil, err
-	})
 }
 
 // lastReturn is what a line looks like in the end: programs that show how far

@@ -261,12 +261,14 @@ func TestHostileText(t *testing.T) {
 	key := "test@hostA"
 	c.start(key, 1, 1, 2)
 	c.print(key, 1, evil+"\n\x1b]8;;javascript:alert(1)\x07link\x1b]8;;\x07 \x1b_bk;t=1\x07 \x1b]1338;url=http://evil.example/x.png;alt=x\x07\n\x1b[31m<b>\x1b[0m\nturned \u202e around\n")
+	c.start("test@hostB", 1, 1, 2)
+	c.print("test@hostB", 1, "turned \u202e around\n")
 	res := taskFailure(1)
 	res.Error = evil
 	res.Artifacts = []flow.Artifact{{File: evil, SHA256: evil, Bytes: 1}}
 	c.end(key, 1, 3, res, evil+" error: x\n", false)
 	must(t, s.store.SaveHost(t.Context(), store.HostProbe{URL: "https://hostA:4000", At: time.Now(), Error: evil}))
-	for _, path := range []string{"/", "/?branch=" + url.QueryEscape(evil), "/hosts", "/repos/octo/app/flaky", "/runs/" + c.run.ID, "/runs/" + c.run.ID + "/jobs/" + key, "/runs/" + c.run.ID + "/jobs/" + key + "?q=%3Cscript%3Ealert"} {
+	for _, path := range []string{"/", "/?branch=" + url.QueryEscape(evil), "/hosts", "/repos/octo/app/flaky", "/runs/" + c.run.ID, "/runs/" + c.run.ID + "/jobs/" + key, "/runs/" + c.run.ID + "/jobs/test@hostB", "/runs/" + c.run.ID + "/jobs/" + key + "?q=%3Cscript%3Ealert"} {
 		body := s.page(path)
 		text(t, body)
 		for _, bad := range []string{"<script>alert", "<img src=x", "\u202e", "\x1b", "javascript:", "evil.example/x.png\""} {
