@@ -262,7 +262,7 @@ func TestHostileText(t *testing.T) {
 	c.start(key, 1, 1, 2)
 	c.print(key, 1, evil+"\n\x1b]8;;javascript:alert(1)\x07link\x1b]8;;\x07 \x1b_bk;t=1\x07 \x1b]1338;url=http://evil.example/x.png;alt=x\x07\n\x1b[31m<b>\x1b[0m\nturned \u202e around\n")
 	c.start("test@hostB", 1, 1, 2)
-	c.print("test@hostB", 1, "turned \u202e around\n")
+	c.print("test@hostB", 1, "\x1b[31mturned \u202e around\x1b[0m\n")
 	res := taskFailure(1)
 	res.Error = evil
 	res.Artifacts = []flow.Artifact{{File: evil, SHA256: evil, Bytes: 1}}
