@@ -129,6 +129,11 @@ func TestLargeLog(t *testing.T) {
 	if strings.Contains(page, "Later lines") {
 		t.Error("there is more after the end")
 	}
+	// A line that begins in one piece of the database and ends in the next.
+	n = strings.Count(b.String()[:256<<10], "\n") + 1
+	if torn := s.page(fmt.Sprintf("%s?from=%d", path, n)); !strings.Contains(torn, fmt.Sprintf(`id="L%d"><a class="n" href="#L%d" data-n="%d" tabindex="-1"></a><span class="t">this is line %d of it`, n, n, n, n)) {
+		t.Errorf("line %d is torn", n)
+	}
 	found := s.page(path + "?q=line+11234+of")
 	wants(t, found, "1 line with", "11234")
 	m := regexp.MustCompile(`class="n" href="([^"#]*)#L11234"`).FindStringSubmatch(found)
