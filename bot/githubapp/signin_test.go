@@ -21,8 +21,8 @@ func newPeople(t *testing.T) *world {
 	t.Helper()
 	w := newWorld(t, func(c *githubapp.Config) { c.ClientID, c.ClientSecret = "Iv1.x", "s3cret" })
 	w.gh.SetClient(w.id, "Iv1.x", "s3cret", callback)
-	w.repo.SetPrivate(true)
-	w.gh.AddRepo("other/private").SetPrivate(true)
+	w.repo.SetPrivate()
+	w.gh.AddRepo("other/private").SetPrivate()
 	w.gh.SetPerson(&githubtest.Person{Login: "alice", Repos: []string{repoName}})
 	return w
 }

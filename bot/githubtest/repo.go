@@ -64,6 +64,13 @@ func (r *Repo) SetBranch(name, sha string) {
 	r.commits[sha], r.branches[name] = true, sha
 }
 
+// SetPrivate makes the repository one that not everybody can read.
+func (r *Repo) SetPrivate() {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	r.private = true
+}
+
 // SetPermission sets what a user may do: admin, maintain, write, triage, read
 // or none. GitHub tells maintain and triage apart in role_name only. Without it
 // a user may read, as anyone may in a public repository.
@@ -71,14 +78,6 @@ func (r *Repo) SetPermission(user, permission string) {
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
 	r.permissions[strings.ToLower(user)] = permission
-}
-
-// SetPrivate makes the repository one that people see only where they have
-// been given access to it. Before, everybody sees it.
-func (r *Repo) SetPrivate(private bool) {
-	r.s.mu.Lock()
-	defer r.s.mu.Unlock()
-	r.private = private
 }
 
 // SetFile sets a file's content at a ref: a branch, a tag or a commit.

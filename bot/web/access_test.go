@@ -27,7 +27,9 @@ func newPeople(t testing.TB) (*site, map[string]*scene) {
 	runs := map[string]*scene{}
 	repos := []string{"octo/app", "octo/private", "octo/public", "other/private"}
 	for _, repo := range repos {
-		s.gh.AddRepo(repo).SetPrivate(repo != "octo/public")
+		if r := s.gh.AddRepo(repo); repo != "octo/public" {
+			r.SetPrivate()
+		}
 		runs[repo] = s.begin(func(r *store.Run) { r.Repo, r.Origin.Title = repo, "Run of "+repo })
 		runs[repo].start("build@hostA", 1, 1, 2)
 		runs[repo].print("build@hostA", 1, "secret of "+repo+"\n")
