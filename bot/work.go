@@ -44,6 +44,9 @@ func (r *Runner) Work(ctx context.Context, id string) (again time.Duration, err 
 		return 0, err
 	}
 	w := r.newWork(run)
+	if err := w.nameCheck(ctx); err != nil {
+		return 0, err
+	}
 	if run.CancelledBy == "" {
 		ahead, err := r.ahead(ctx, run)
 		if err != nil {
@@ -63,9 +66,6 @@ func (r *Runner) Work(ctx context.Context, id string) (again time.Duration, err 
 	}()
 	// Until now another event could add to what it runs.
 	if w.run, err = r.Store.Run(ctx, id); err != nil || idle(w.run) {
-		return 0, err
-	}
-	if err := w.nameCheck(ctx); err != nil {
 		return 0, err
 	}
 	r.Metrics.working.Inc()
