@@ -187,7 +187,7 @@ func (c *clicked) approve(ctx context.Context) error {
 		return tx.Processed(ctx, c.delivery.ID)
 	})
 	if err == nil && !approved {
-		return c.refuse(ctx, "another commit was pushed meanwhile", "look at it, and approve that one")
+		return c.refuse(ctx, errOvertaken.msg, errOvertaken.hint)
 	}
 	return err
 }
@@ -217,7 +217,11 @@ func (c *clicked) again(ctx context.Context) error {
 		return c.refuse(ctx, "nothing failed in run "+c.run.ID, "use Re-run all")
 	}
 	run.Key, run.Origin.Event, run.Origin.Sender = key, c.ev.Name, c.ev.Sender.Login
-	return c.Store.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+	revoked := false
+	err = c.Store.Tx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		if revoked, err = unapproved(ctx, tx, run); revoked || err != nil {
+			return err
+		}
 		made, created, err := tx.CreateRun(ctx, run)
 		if err != nil {
 			return err
@@ -227,6 +231,10 @@ func (c *clicked) again(ctx context.Context) error {
 		}
 		return tx.Processed(ctx, c.delivery.ID)
 	})
+	if err == nil && revoked {
+		return c.refuse(ctx, errOvertaken.msg, errOvertaken.hint)
+	}
+	return err
 }
 
 // wants reports whether a job is to run again.

@@ -120,8 +120,8 @@ func (i *Intake) ask(ctx context.Context, repo *githubapp.Repo, run *store.Run) 
 	return true, repo.Checks().Post(ctx, v)
 }
 
-// unapproved reports whether a new run has to wait: its commit is of a fork,
-// and not approved.
+// unapproved reports whether a new run has to wait, or must not be: its commit
+// is of a fork, and not approved.
 func unapproved(ctx context.Context, tx *store.Tx, run *store.Run) (bool, error) {
 	if !run.Origin.Fork || len(run.Spec.Roots) == 0 {
 		return false, nil

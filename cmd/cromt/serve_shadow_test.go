@@ -5,7 +5,9 @@ package main
 import (
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/cromt/cromt/bot/githubtest"
 )
@@ -74,5 +76,63 @@ func TestServeMergeQueuePush(t *testing.T) {
 	g.concluded("cromt", strings.Repeat("4", 40))
 	if all := g.checks("cromt", sha); len(all) != 1 || all[0].Conclusion != "failure" {
 		t.Errorf("%+v", all)
+	}
+}
+
+// hold has the next request with that part in its path wait: held is closed
+// when it has come, and it goes on with goOn.
+func (s *appSite) hold(part string) (held chan struct{}, goOn func()) {
+	held, free := make(chan struct{}), make(chan struct{})
+	first := true
+	s.gh.Fault(func(r *http.Request, _ int) *githubtest.Fault {
+		if !first || !strings.Contains(r.URL.Path, part) {
+			return nil
+		}
+		first = false
+		close(held)
+		return &githubtest.Fault{Hold: free}
+	})
+	return held, sync.OnceFunc(func() { close(free) })
+}
+
+// What a push takes back is not started by what was decided a moment before:
+// neither by a comment nor by a click.
+func TestServeForkPushedMeanwhile(t *testing.T) {
+	t.Parallel() // it takes as long as a request may
+	s := newForkSite(t, show)
+	s.forkPull(forkNumber, commit40("a"), nil)
+	s.asking(commit40("a"))
+	s.say(said{pull: forkNumber, body: "/cromt ok " + commit40("a")})
+	s.concludedTimes(2, "cromt", commit40("a"))
+	// The files at the base are read after the approval was looked at.
+	held, goOn := s.hold("/git/trees/")
+	defer goOn()
+	s.say(said{pull: forkNumber, body: "/cromt run", at: time.Now().Add(time.Hour)})
+	<-held
+	s.forkPull(forkNumber, commit40("b"), nil)
+	s.eventually("an approval is asked for", func() bool { return len(s.checks("cromt", commit40("b"))) > 0 })
+	goOn()
+	s.reply(forkNumber, "another commit was pushed meanwhile")
+	s.say(said{pull: forkNumber, body: "/cromt ok " + commit40("b")})
+	k := s.concludedTimes(2, "cromt", commit40("b"))
+	if got := s.ran(); got != "show show" || k.Conclusion != "success" {
+		t.Errorf("ran %q, %+v", got, k)
+	}
+}
+
+// A configuration that is no file is a failing check, and is said to whoever
+// asks for a run.
+func TestServeLinkedConfiguration(t *testing.T) {
+	s := newAppSite(t, "")
+	s.repo.SetPermission("octo", "write")
+	s.base(map[string]string{"jobs.yaml": "projects: {}\n"})
+	s.repo.SetMode("jobs.yaml", "120000")
+	s.movePull(1, commit40("e"), map[string]string{"jobs.yaml": "../elsewhere"})
+	if k := s.concluded("cromt", commit40("e")); k.Conclusion != "failure" || !strings.Contains(k.Summary, "symbolic link") {
+		t.Errorf("%+v", k)
+	}
+	for _, c := range []string{"/cromt run", "/cromt plan"} {
+		s.reacted(1, s.comment(c), "eyes confused")
+		s.reply(1, "symbolic link")
 	}
 }
