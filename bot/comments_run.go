@@ -96,7 +96,7 @@ func (a *asked) newRun(ctx context.Context, c comment.Command) (*store.Run, erro
 		vars[v.Name] = v.Value
 	}
 	return &store.Run{
-		ID: flow.NewRunID(), Key: a.key(c), Class: ClassComment, Repo: a.ev.Repo.FullName, Installation: a.ev.Installation,
+		ID: flow.NewRunID(), Key: a.key(c), Class: ClassComment, Repo: a.ev.Repo.FullName, RepoID: a.ev.Repo.ID, Installation: a.ev.Installation,
 		SHA: a.pull.HeadSHA, Ref: fmt.Sprintf("refs/pull/%d/head", a.pull.Number), Branch: a.pull.HeadRef,
 		Origin: store.Origin{
 			Event: a.ev.Name, PullNumber: int64(a.pull.Number), Fork: a.subject.Fork, Sender: a.ev.Comment.Author.Login, Title: a.pull.Title,

@@ -218,7 +218,7 @@ func (c *change) fork() bool { return c.pull != nil && c.pull.Fork }
 func (i *Intake) newRun(ctx context.Context, ev *event.Event, c *change, outdated string) (*store.Run, error) {
 	run := &store.Run{
 		ID: flow.NewRunID(), Key: trigger.CodeKey(ev.Repo.FullName, c.sha, trigger.Digest(c.config)), Class: ClassCode,
-		Repo: ev.Repo.FullName, Installation: ev.Installation, SHA: c.sha, Ref: c.ref, Branch: c.branch,
+		Repo: ev.Repo.FullName, RepoID: ev.Repo.ID, Installation: ev.Installation, SHA: c.sha, Ref: c.ref, Branch: c.branch,
 		Origin: store.Origin{Event: ev.Name, Sender: ev.Sender.Login, Fork: c.fork()},
 		Spec:   store.Spec{ConfigPath: i.Settings.ConfigPath, Config: c.config},
 	}
