@@ -4,24 +4,29 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cromt/cromt/bot"
 	"github.com/cromt/cromt/bot/githubtest"
+	"github.com/cromt/cromt/bot/store"
 )
 
-// serveArchive has GitHub answer every request for an archive, and counts them.
-func (s *scene) serveArchive(count *int) {
+// serveArchive has GitHub answer every request for an archive, of one file, and
+// counts them.
+func (s *scene) serveArchive(count *int, name, text string) {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
 	w := tar.NewWriter(z)
-	s.must(w.WriteHeader(&tar.Header{Name: "octo-app-1/file", Mode: 0o644, Size: 2, Typeflag: tar.TypeReg}))
-	_, err := w.Write([]byte("hi"))
+	s.must(w.WriteHeader(&tar.Header{Name: "octo-app-1/" + name, Mode: 0o644, Size: int64(len(text)), Typeflag: tar.TypeReg}))
+	_, err := w.Write([]byte(text))
 	s.must(err)
 	s.must(w.Close())
 	s.must(z.Close())
@@ -41,7 +46,7 @@ func (s *scene) serveArchive(count *int) {
 func TestSources(t *testing.T) {
 	s := newScene(t)
 	fetched := 0
-	s.serveArchive(&fetched)
+	s.serveArchive(&fetched, "file", "hi")
 	dir := t.TempDir()
 	sources, err := bot.NewSources(dir)
 	s.must(err)
@@ -63,5 +68,45 @@ func TestSources(t *testing.T) {
 		if fetched != want || len(own.ArchiveSHA256) != 64 || own.ArchiveSHA256 != sum {
 			t.Errorf("%d: fetched %d times, want %d; %+v", n, fetched, want, own)
 		}
+	}
+}
+
+// A run that was cancelled since the App was removed ends also in a process
+// that cannot have its code any more.
+func TestCancelledWithoutSource(t *testing.T) {
+	s := newScene(t)
+	fetched := 0
+	mark := filepath.Join(t.TempDir(), "begun")
+	s.serveArchive(&fetched, ".tom/step.bash", "touch "+mark+"; exec sleep 60\n")
+	run := s.create(bot.ClassCode, commit("1"), fmt.Appendf(nil, "projects:\n  a: {path: ., action: step, url: %q}\n", hostURL), "a")
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := s.runner.Work(ctx, run.ID)
+		ended <- err
+	}()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if _, err := os.Stat(mark); err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("it does not begin")
+		}
+	}
+	stop() // the process ends
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	s.must(s.runner.Store.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) error { return tx.Cancel(ctx, run.ID, "octo", "") }))
+	sources, err := bot.NewSources(t.TempDir())
+	s.must(err)
+	s.runner.Sources = sources
+	s.gh.Fault(func(*http.Request, int) *githubtest.Fault {
+		return &githubtest.Fault{Status: 404, Body: `{"message":"Not Found"}`}
+	})
+	s.finish(run)
+	if now, err := s.runner.Store.Run(t.Context(), run.ID); err != nil || now.State != store.Completed || now.Conclusion != "cancelled" {
+		t.Errorf("%+v, %v", now, err)
 	}
 }

@@ -302,8 +302,8 @@ func (w *work) executor(ctx context.Context) (*sparky.Executor, error) {
 // clones it; but of a private one it gets no token for the code of a fork.
 func (w *work) own(ctx context.Context) (sparky.OwnSource, error) {
 	own := sparky.OwnSource{URL: w.Settings.cloneURL(w.run.Repo), Commit: w.run.SHA}
-	if !slices.ContainsFunc(w.plan.Jobs, func(j *flow.Job) bool { return j.Source.Kind == flow.SourceOwn }) {
-		return own, nil
+	if w.run.CancelledBy != "" || !slices.ContainsFunc(w.plan.Jobs, func(j *flow.Job) bool { return j.Source.Kind == flow.SourceOwn }) {
+		return own, nil // of a cancelled run nothing is sent, and maybe nothing can be had any more
 	}
 	own, err := w.Sources.Own(ctx, w.repo, own.URL, w.run.SHA)
 	if err == nil && w.run.Origin.Fork {
