@@ -89,7 +89,8 @@ func (c *clicked) read() bool {
 }
 
 // find finds the run, and the job, of the check run: its external_id says it.
-// Of a suite it is the newest run of code.
+// Of a suite it is the newest run of code: of the repository's own, if it has
+// any, whoever has the same commit in a fork.
 func (c *clicked) find(ctx context.Context) error {
 	page, err := c.Store.Runs(ctx, store.Filter{Repo: c.ev.Repo.FullName, SHA: c.sha, Limit: store.MaxPage})
 	if err != nil {
@@ -103,7 +104,11 @@ func (c *clicked) find(ctx context.Context) error {
 		r := &page.Runs[i].Run
 		prefix, _, _ := strings.Cut(id, "/")
 		switch {
-		case c.ev.CheckSuite != nil && (r.Class == ClassCode || r.Class == ClassMergeGroup), id == r.ID:
+		case c.ev.CheckSuite != nil:
+			if isCode(r) && (c.run == nil || c.run.Origin.Fork && !r.Origin.Fork) {
+				c.run = r
+			}
+		case id == r.ID:
 			c.run = r
 			return nil
 		case strings.HasPrefix(id, approvalPrefix) && id == approvalID(r):

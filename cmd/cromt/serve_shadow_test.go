@@ -44,6 +44,11 @@ func TestServeForkShadowsNothing(t *testing.T) {
 	if all := s.checks("cromt", sha); len(all) != 1 || all[0].Conclusion != "failure" {
 		t.Errorf("%+v", all)
 	}
+	// "Re-run all checks" is about the repository's own.
+	s.deliver("check_suite", map[string]any{"action": "rerequested", "check_suite": map[string]any{"id": 5, "head_sha": sha, "app": map[string]any{"id": s.app}}})
+	if k := s.concludedTimes(2, "cromt", sha); k.Conclusion != "failure" {
+		t.Errorf("%+v", k)
+	}
 }
 
 // A stranger's commit that asks not to be tested is not green for that.
