@@ -71,15 +71,14 @@ func TestSources(t *testing.T) {
 	}
 }
 
-// A run that was cancelled since the App was removed ends also in a process
-// that cannot have its code any more.
-func TestCancelledWithoutSource(t *testing.T) {
-	s := newScene(t)
+// begun is a run that a process has begun and let go of; its one job goes on.
+func (s *scene) begun() *store.Run {
+	s.t.Helper()
 	fetched := 0
-	mark := filepath.Join(t.TempDir(), "begun")
+	mark := filepath.Join(s.t.TempDir(), "begun")
 	s.serveArchive(&fetched, ".tom/step.bash", "touch "+mark+"; exec sleep 60\n")
 	run := s.create(bot.ClassCode, commit("1"), fmt.Appendf(nil, "projects:\n  a: {path: ., action: step, url: %q}\n", hostURL), "a")
-	ctx, stop := context.WithCancel(t.Context())
+	ctx, stop := context.WithCancel(s.t.Context())
 	defer stop()
 	ended := make(chan error, 1)
 	go func() {
@@ -91,13 +90,19 @@ func TestCancelledWithoutSource(t *testing.T) {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatal("it does not begin")
+			s.t.Fatal("it does not begin")
 		}
 	}
 	stop() // the process ends
-	if err := <-ended; err != nil {
-		t.Fatal(err)
-	}
+	s.must(<-ended)
+	return run
+}
+
+// A run that was cancelled since the App was removed ends also in a process
+// that cannot have its code any more.
+func TestCancelledWithoutSource(t *testing.T) {
+	s := newScene(t)
+	run := s.begun()
 	s.must(s.runner.Store.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) error { return tx.Cancel(ctx, run.ID, "octo", "") }))
 	sources, err := bot.NewSources(t.TempDir())
 	s.must(err)
@@ -108,5 +113,25 @@ func TestCancelledWithoutSource(t *testing.T) {
 	s.finish(run)
 	if now, err := s.runner.Store.Run(t.Context(), run.ID); err != nil || now.State != store.Completed || now.Conclusion != "cancelled" {
 		t.Errorf("%+v, %v", now, err)
+	}
+}
+
+// A run that has begun does not go on with another configuration of the App,
+// and its checks say so.
+func TestChangedConfiguration(t *testing.T) {
+	s := newScene(t)
+	run := s.begun()
+	s.runner.Settings.Hosts[0].Name = "hostB"
+	s.finish(run)
+	if now, err := s.runner.Store.Run(t.Context(), run.ID); err != nil || now.State != store.Completed || now.Conclusion != "failure" {
+		t.Errorf("%+v, %v", now, err)
+	}
+	if k := s.check(run); k.Conclusion != "failure" || !strings.Contains(k.Title, "configuration has changed") {
+		t.Errorf("%+v", k)
+	}
+	for _, k := range s.repo.CheckRuns() {
+		if k.Status != "completed" {
+			t.Errorf("%+v", k)
+		}
 	}
 }
