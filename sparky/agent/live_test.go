@@ -20,7 +20,7 @@ type event struct{ id, name, text string }
 // live reads the events of a build's log.
 func (h *host) live(path string, header ...string) (events <-chan event, stop func()) {
 	h.t.Helper()
-	req, err := http.NewRequest("GET", h.url+path, nil)
+	req, err := http.NewRequest(http.MethodGet, h.url+path, nil)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -31,7 +31,7 @@ func (h *host) live(path string, header ...string) (events <-chan event, stop fu
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	if res.StatusCode != 200 || res.Header.Get("Content-Type") != "text/event-stream" {
+	if res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != "text/event-stream" {
 		h.t.Fatalf("%d %v", res.StatusCode, res.Header)
 	}
 	out := make(chan event, 1000)

@@ -32,7 +32,7 @@ func usersFile(t testing.TB, pairs ...string) string {
 // cookie.
 func (h *host) signIn(form url.Values, header ...string) (code int, to, cookie string, res *http.Response) {
 	h.t.Helper()
-	req, err := http.NewRequest("POST", h.url+"/default_login", strings.NewReader(form.Encode()))
+	req, err := http.NewRequest(http.MethodPost, h.url+"/default_login", strings.NewReader(form.Encode()))
 	if err != nil {
 		h.t.Fatal(err)
 	}
