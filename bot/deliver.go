@@ -25,10 +25,11 @@ const (
 
 // Intake turns deliveries into runs.
 type Intake struct {
-	Store    *store.Store
-	GitHub   *githubapp.App
-	Settings *Settings
-	Logger   *slog.Logger
+	Store     *store.Store
+	GitHub    *githubapp.App
+	Settings  *Settings
+	Installed *Installed
+	Logger    *slog.Logger
 }
 
 // Deliver works a delivery; see [store.Workers]. What it writes, and that the
@@ -45,6 +46,10 @@ func (i *Intake) Deliver(ctx context.Context, id int64) error {
 	}
 	log := i.Logger.With("delivery", d.GUID, "event", d.Event, "repo", ev.Repo.FullName)
 	switch {
+	case ev.Change != nil:
+		if err := i.Installed.Changed(ctx, ev.Installation); err != nil {
+			return err
+		}
 	case ev.Installation == 0 || ev.Repo.FullName == "":
 	case ev.Comment != nil && ev.Name == "issue_comment":
 		return i.comment(ctx, d.ID, &ev, log)
@@ -91,6 +96,9 @@ func (i *Intake) code(ctx context.Context, delivery int64, ev *event.Event, te t
 	}
 	var err error
 	c.config, err = c.repo.File(ctx, i.Settings.ConfigPath, c.configRef())
+	if err := i.Installed.pushed(ctx, ev, c.config, err); err != nil {
+		return err
+	}
 	if errors.Is(err, githubapp.ErrNotFound) {
 		return i.processed(ctx, delivery)
 	}

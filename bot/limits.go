@@ -46,4 +46,54 @@ const (
 	postBatch = 100
 	// sourceAge of an archive that no run has asked for.
 	sourceAge = 24 * time.Hour
+
+	// sweepInterval between two looks for what has not arrived, and sweepTime
+	// that one may take.
+	sweepInterval = 10 * time.Minute
+	sweepTime     = 8 * time.Minute
+	// restartGap between two of the dearer ones, however often the process is
+	// started anew.
+	restartGap = time.Minute
+	// deliveryAge is how long GitHub keeps deliveries, and sweepOverlap what is
+	// looked at twice: what is under way is listed late.
+	deliveryAge  = 3 * 24 * time.Hour
+	sweepOverlap = time.Minute
+	// sweepAsks in a turn, of which there is one each choreInterval while there
+	// are more: as the App itself it sends 60 requests that change something a
+	// minute, and needs some for tokens.
+	sweepAsks = 30
+	// maxAsks for one delivery, askGap after the first, then after twice as
+	// long each time: within 21 hours what is in the way is gone, or it is the
+	// delivery.
+	maxAsks = 8
+	askGap  = 10 * time.Minute
+	// sweepRepos of an installation whose pull requests are compared in one
+	// turn, and sweepPulls of each: 600 of the 5,000 requests of its hour.
+	sweepRepos = 100
+	sweepPulls = 100
+	// readAge of what is known of a default branch, readBatch of an
+	// installation's repositories that are read in a turn: three requests each
+	// make 1,800 of its hour. readRetry after a failure.
+	readAge   = 6 * time.Hour
+	readBatch = 10
+	readRetry = 10 * time.Minute
+	// listInterval between two lists of all installations and repositories,
+	// which is what events of installations that were lost for good cost.
+	listInterval = time.Hour
+	// learnTries of a configuration that changes while it is read.
+	learnTries = 3
+	// scheduleInterval between two looks for what is due: a crontab counts in
+	// minutes. scheduleBatch that are made in one turn, scheduleRead for GitHub
+	// to say what is at the head.
+	scheduleInterval = 10 * time.Second
+	scheduleBatch    = 100
+	scheduleRead     = 20 * time.Second
+
+	// healthInterval between two looks at a host, give or take healthJitter,
+	// and healthTime for its answer: that it is dead is known after 30 s.
+	healthInterval = 20 * time.Second
+	healthJitter   = 0.1
+	healthTime     = 8 * time.Second
+	// healthSpread of the first looks at many hosts: not all in one moment.
+	healthSpread = 20 * time.Millisecond
 )

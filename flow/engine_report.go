@@ -26,7 +26,7 @@ func (r *runner) report() *Run {
 func (r *runner) jobReport(js *jobState) JobReport {
 	res := js.result
 	if !js.done { // of an after invocation that was not due, or that nothing reached
-		res = Result{Conclusion: Skipped, Error: "not needed: " + r.notDue(js.inv)}
+		res = Result{Conclusion: Skipped, Error: r.notDue(js.inv)}
 	}
 	rep := JobReport{
 		Key: js.Key, Project: js.inv.Project.Name, Title: js.Title, Host: js.Host, Label: js.Label, Queue: js.Queue,
@@ -67,14 +67,17 @@ func (a *AttemptReport) complete(res *Result, log string) {
 // notDue says why an invocation never became part of the run.
 func (r *runner) notDue(is *invState) string {
 	if is.Parent == nil {
-		return "nothing that ran needs it"
+		return "not needed: nothing that ran needs it"
 	}
 	for _, edge := range is.Parent.After {
-		if edge.Invocation == is.Invocation {
-			return "it runs when " + is.Parent.Key + " ends with " + string(edge.When)
+		switch {
+		case edge.Invocation == is.Invocation && edge.When == WhenAlways:
+			return "the run was over when " + is.Parent.Key + " ended"
+		case edge.Invocation == is.Invocation:
+			return "not needed: it runs when " + is.Parent.Key + " ends with " + string(edge.When)
 		}
 	}
-	return "nothing that ran needs it"
+	return "not needed: nothing that ran needs it"
 }
 
 // conclusion is the run's: that of its worst job. Skipped jobs follow from

@@ -181,7 +181,7 @@ build() {
   printf 'cromt: building from source with %s\n' "$(go env GOVERSION)"
   if ! env -u GOOS -u GOARCH -u GOAMD64 -u GOARM64 -u GOEXPERIMENT -u GO111MODULE CGO_ENABLED=0 GOWORK=off GOFLAGS=-trimpath \
     go build -C "$root" -buildvcs=false -ldflags "-s -w -X main.version=$version" -o "$fresh/cromt$exe" ./cmd/cromt; then
-    fail "cromt does not build: see above; it needs Go $(awk '$1 == "go" { print $2 }' "$root/go.mod"), which actions/setup-go can install, or name a binary with the input binary"
+    fail "cromt does not build: see above; it needs Go $(awk '$1 == "go" { print $2 }' "$root/go.mod"), which actions/setup-go can install, and its modules; or name a binary with the input binary"
   fi
   made=$(sha256 <"$fresh/cromt$exe")
   printf '%s' "$made" >"$store/cromt$exe.sha256"

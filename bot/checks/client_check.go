@@ -105,6 +105,7 @@ func within(s string, limit int) string {
 }
 
 func (a Annotation) wire() *github.CheckRunAnnotation {
+	a.Message, a.Title = within(a.Message, maxAnnotationMessage), within(a.Title, maxAnnotationTitle)
 	w := &github.CheckRunAnnotation{
 		Path: &a.Path, StartLine: &a.StartLine, EndLine: &a.EndLine,
 		AnnotationLevel: github.String(string(a.Level)), Message: &a.Message, Title: textOrNil(a.Title),

@@ -78,6 +78,8 @@ const (
 const (
 	// maxOutputTitle in bytes; GitHub names no limit, more is not shown.
 	maxOutputTitle = 255
+	// maxAnnotationMessage in bytes, 64 KB.
+	maxAnnotationMessage = 64_000
 	// requestAnnotations are those that one request may have.
 	requestAnnotations = 50
 	// maxJobAnnotations that are posted of one job: further ones cost a write

@@ -128,7 +128,7 @@ func (t *Tracker) complete(at time.Time, c flow.Conclusion) {
 	t.run.CompletedAt, t.run.Conclusion = at, c
 	for i := range t.run.Jobs {
 		if rep := &t.run.Jobs[i]; rep.Status != flow.StatusCompleted {
-			t.endJob(rep, flow.Result{Conclusion: flow.Skipped, Error: "not needed: " + notDue(t.plan.Jobs[i].Invocation)})
+			t.endJob(rep, flow.Result{Conclusion: flow.Skipped, Error: notDue(t.plan.Jobs[i].Invocation)})
 		}
 	}
 }
@@ -151,12 +151,15 @@ func (t *Tracker) abandon(at time.Time) {
 func notDue(inv *flow.Invocation) string {
 	if inv.Parent != nil {
 		for _, edge := range inv.Parent.After {
-			if edge.Invocation == inv {
-				return "it runs when " + inv.Parent.Key + " ends with " + string(edge.When)
+			switch {
+			case edge.Invocation == inv && edge.When == flow.WhenAlways:
+				return "the run was over when " + inv.Parent.Key + " ended"
+			case edge.Invocation == inv:
+				return "not needed: it runs when " + inv.Parent.Key + " ends with " + string(edge.When)
 			}
 		}
 	}
-	return "nothing that ran needs it"
+	return "not needed: nothing that ran needs it"
 }
 
 // SetRun takes over the engine's own report of a run that is complete.

@@ -59,3 +59,33 @@ func TestPostVerdict(t *testing.T) {
 		}
 	})
 }
+
+// Whatever a check run is to hold, it is within GitHub's limits: what is
+// refused would leave it pending for ever.
+func TestPostTooMuch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gh := githubtest.New(t)
+		repo := gh.AddRepo("octo/app")
+		sha := strings.Repeat("a", 40)
+		repo.AddCommit(sha)
+		c := newClient(t, gh, map[string]string{"checks": "write"})
+		for i, text := range []string{strings.Repeat("é", 70_000), strings.Repeat("\xffx", 30_000), strings.Repeat("x", 65_536)} {
+			v := checks.Verdict{
+				Repo: "octo/app", SHA: sha, Name: text, ExternalID: fmt.Sprint(i), Title: text, Summary: text, Conclusion: flow.Failure,
+				Annotations: []checks.Annotation{{Path: "jobs.yaml", StartLine: 1, EndLine: 1, Level: checks.LevelFailure, Title: text, Message: text}},
+			}
+			if err := c.Post(t.Context(), v); err != nil {
+				t.Errorf("%.10q: %v", text, err)
+			}
+		}
+		runs := repo.CheckRuns()
+		if len(runs) != 3 {
+			t.Fatalf("%d check runs", len(runs))
+		}
+		for _, k := range runs {
+			if n := len(k.Summary); n > 65_535 || n < 65_530 || len(k.Annotations) != 1 || len(k.Name) > 255 || len(k.Title) > 255 {
+				t.Errorf("%d bytes of summary, %d annotations, name of %d bytes, title of %d", n, len(k.Annotations), len(k.Name), len(k.Title))
+			}
+		}
+	})
+}

@@ -63,15 +63,32 @@ func (a *App) installation(ctx context.Context, id int64) (Installation, error) 
 	return newInstallation(in), nil
 }
 
-// Repositories returns the full names of an installation's repositories. The
-// token for it can read nothing else.
+// Repositories returns the full names of an installation's repositories.
 func (a *App) Repositories(ctx context.Context, installation int64) ([]string, error) {
+	repos, err := a.Installed(ctx, installation)
+	names := make([]string, len(repos))
+	for i, r := range repos {
+		names[i] = r.FullName
+	}
+	return names, err
+}
+
+// Installed is a repository that the App is installed for.
+type Installed struct {
+	FullName      string
+	DefaultBranch string
+	Archived      bool // nothing can be written to it
+}
+
+// Installed returns an installation's repositories. The token for it can read
+// nothing else.
+func (a *App) Installed(ctx context.Context, installation int64) ([]Installed, error) {
 	t := a.newTokens(installation, "", &github.InstallationPermissions{Metadata: github.String("read")})
 	c, err := a.client(t, a.Budget(installation))
 	if err != nil {
 		return nil, err
 	}
-	var all []string
+	var all []Installed
 	o := &github.ListOptions{PerPage: pageSize, Page: 1}
 	for o.Page > 0 {
 		if len(all) >= maxRepositories {
@@ -87,7 +104,7 @@ func (a *App) Repositories(ctx context.Context, installation int64) ([]string, e
 			return nil, fmt.Errorf("repositories of installation %d: %w", installation, explain(c, err, needMetadata))
 		}
 		for _, r := range page.Repositories {
-			all = append(all, r.GetFullName())
+			all = append(all, Installed{r.GetFullName(), r.GetDefaultBranch(), r.GetArchived()})
 		}
 		o.Page = resp.NextPage
 	}

@@ -211,6 +211,20 @@ func changed(files []*github.CommitFile) []string {
 // last, at most 3,000 of them. After an error there are no more.
 func (r *Repo) OpenPulls(ctx context.Context) iter.Seq2[checks.Pull, error] {
 	return func(yield func(checks.Pull, error) bool) {
+		for pr, err := range r.openPulls(ctx) {
+			if err != nil {
+				yield(checks.Pull{}, err)
+				return
+			}
+			if !yield(checks.NewPull(pr), nil) {
+				return
+			}
+		}
+	}
+}
+
+func (r *Repo) openPulls(ctx context.Context) iter.Seq2[*github.PullRequest, error] {
+	return func(yield func(*github.PullRequest, error) bool) {
 		o := &github.PullRequestListOptions{
 			State: "open", Sort: "updated", Direction: "desc", ListOptions: github.ListOptions{PerPage: pageSize, Page: 1},
 		}
@@ -222,11 +236,11 @@ func (r *Repo) OpenPulls(ctx context.Context) iter.Seq2[checks.Pull, error] {
 				return err
 			})
 			if err != nil {
-				yield(checks.Pull{}, err)
+				yield(nil, err)
 				return
 			}
 			for _, pr := range page {
-				if !yield(checks.NewPull(pr), nil) {
+				if !yield(pr, nil) {
 					return
 				}
 			}

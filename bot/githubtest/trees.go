@@ -59,7 +59,7 @@ func (c *call) getTree() *answer {
 		o["mode"], o["type"] = mode, kind
 		list = append(list, o)
 	}
-	return ok(object{"sha": treeSHA(ref, dir), "url": c.url(c.repo, "/git/trees/"+treeSHA(ref, dir)), "truncated": false, "tree": list})
+	return ok(object{"sha": treeSHA(ref, dir), "url": c.url(c.repo, "/git/trees/"+treeSHA(ref, dir)), "truncated": false, "tree": append([]object{}, list...)})
 }
 
 // refOf is the name under which a folder of a ref has been set.

@@ -161,8 +161,15 @@ func (r actRun) jobs(t *testing.T) map[string]string {
 	return jobs
 }
 
-func TestActHello(t *testing.T) {
+// The action as a runner runs it. One after the other: both build it from its
+// source, which the second takes from Go's cache.
+func TestAct(t *testing.T) {
 	t.Parallel()
+	t.Run("hello", testActHello)
+	t.Run("failure", testActFailure)
+}
+
+func testActHello(t *testing.T) {
 	run := act(t, "testdata/hello/jobs.yaml")
 	if run.code != 0 || run.shown["outcome"] != "success" || run.shown["conclusion"] != "success" || run.shown["failed"] != "[]" || run.shown["run-id"] == "" {
 		t.Fatalf("act ends with %d, the step with %q\n%s", run.code, run.shown, run.log)
@@ -188,8 +195,7 @@ func TestActHello(t *testing.T) {
 
 // The step and with it the workflow fail; what it found out is there for the
 // steps after it.
-func TestActFailure(t *testing.T) {
-	t.Parallel()
+func testActFailure(t *testing.T) {
 	run := act(t, ".github/action/testdata/fail/jobs.yaml")
 	if run.code == 0 || run.shown["outcome"] != "failure" || run.shown["conclusion"] != "failure" {
 		t.Fatalf("act ends with %d, the step with %q\n%s", run.code, run.shown, run.log)

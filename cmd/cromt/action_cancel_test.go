@@ -184,19 +184,29 @@ func (j *workflowJob) silentGitHub() (asked <-chan struct{}) {
 }
 
 func TestActionCancel(t *testing.T) {
-	t.Parallel()
-	j := newWaitingJob(t)
-	cmd, _, wait := j.start()
-	j.running()
-	r := interrupt(t, cmd, os.Interrupt, termAfter, wait)
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} { // GitHub's first one, and that of whoever ends the runner
+		t.Run(sig.String(), func(t *testing.T) {
+			t.Parallel()
+			j := newWaitingJob(t)
+			cmd, _, wait := j.start()
+			j.running()
+			j.cancelled(interrupt(t, cmd, sig, termAfter, wait))
+		})
+	}
+}
+
+// cancelled checks that a step was, on all hosts, and says so everywhere.
+func (w *waitingJob) cancelled(r stepResult) {
+	t := w.t
+	t.Helper()
 	r.expect(t, 130, "cancelled")
-	j.gone()
-	j.confirmed(&r.report)
+	w.gone()
+	w.confirmed(&r.report)
 	if r.outputs["failed"] != `["app@host0","app@host1"]` {
 		t.Errorf("failed: %s", r.outputs["failed"])
 	}
 	expectIn(t, "summary", r.summary, "2 cancelled", "host0", "host1")
-	runs := j.repo.CheckRuns()
+	runs := w.repo.CheckRuns()
 	if len(runs) != 3 {
 		t.Errorf("%d check runs", len(runs))
 	}

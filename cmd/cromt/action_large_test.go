@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/cromt/cromt/bot/githubtest"
@@ -52,8 +54,8 @@ func TestActionManyHosts(t *testing.T) {
 	expectIn(t, "summary", r.summary, "60 failed, 240 succeeded", "on 300 hosts")
 }
 
-// All of a long log is shown, that of the job that waits for its turn too, and
-// it is not kept in memory. The summary has its end.
+// All of a long log is shown, that of the job that waits for its turn too. The
+// summary has its end.
 func TestActionLongLog(t *testing.T) {
 	t.Parallel()
 	const lines = 100_000 // of 100 bytes each
@@ -78,6 +80,39 @@ func TestActionLongLog(t *testing.T) {
 	}
 	if n := peak.Load() >> 20; n > 150 {
 		t.Errorf("%d MiB of memory", n)
+	}
+}
+
+// All the jobs of a large run are cancelled in the same time, and their hosts
+// have said so.
+func TestActionCancelManyJobs(t *testing.T) {
+	t.Parallel()
+	const n = 25
+	_, agent := startAgentProcess(t, "--max-jobs", strconv.Itoa(n))
+	dir := t.TempDir()
+	started, never := filepath.Join(dir, "started"), filepath.Join(dir, "never")
+	if err := syscall.Mkfifo(never, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var jobs strings.Builder
+	jobs.WriteString("projects:\n  app:\n    path: .\n    action: step\n    hosts:\n")
+	for i := range n {
+		fmt.Fprintf(&jobs, "      - {url: '%s', title: h%d, queue-id: q%d}\n", agent, i, i)
+	}
+	j := newWorkflowJob(t, map[string]string{"jobs.yaml": jobs.String(), ".tom/step.bash": "echo x >> " + started + "; read < " + never + "\n"})
+	j.inputs(map[string]string{"local": "false", "checks": "per-host"})
+	cmd, _, wait := j.start()
+	waitFor(t, "the jobs", func() bool {
+		data, _ := os.ReadFile(started)
+		return len(data) == n*len("x\n")
+	})
+	r := interrupt(t, cmd, os.Interrupt, termAfter, wait)
+	r.expect(t, 130, "cancelled")
+	expectIn(t, "summary", r.summary, strconv.Itoa(n)+" cancelled")
+	for i := range r.report.Jobs {
+		if k := &r.report.Jobs[i]; !strings.HasSuffix(k.Error, "confirmed it") {
+			t.Errorf("job %s: %q", k.Key, k.Error)
+		}
 	}
 }
 

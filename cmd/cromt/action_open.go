@@ -81,6 +81,8 @@ func (s *actionStep) open(ctx context.Context) error {
 	}}
 	if s.session.report == "" {
 		s.session.report = filepath.Join(s.folder, "report.json")
+	} else if err := os.MkdirAll(filepath.Dir(s.session.report), 0o755); err != nil {
+		return fmt.Errorf("input report: %w", err)
 	}
 	s.session.junit = strings.TrimSuffix(s.session.report, ".json") + ".junit.xml"
 	if !s.in.Local { // hosts inside this process end with it
@@ -141,20 +143,21 @@ func (s *actionStep) configName(ctx context.Context) (string, error) {
 			return "", fmt.Errorf("flow file: %w", err)
 		}
 	}
-	if repo, err := gitrepo.Find(ctx, s.step.Workspace); err == nil && repo != nil && repo.Head != s.target.SHA {
+	if repo, err := gitrepo.FindTrusted(ctx, s.step.Workspace); err == nil && repo != nil && repo.Head != s.target.SHA {
 		return "jobs.yaml", nil // the commit that runs may have it
 	}
 	return "", errors.New("no flow file: the workspace has neither jobs.yaml nor cromtit.yaml; is there a step with actions/checkout before this one? The input config names another file")
 }
 
 // find finds the repository around the flow file, whose folder may be in
-// another commit than the one that is checked out.
+// another commit than the one that is checked out. The runner says that the
+// workspace is ours, whoever owns it.
 func (f *actionFlow) find(ctx context.Context, full string) (err error) {
 	dir := filepath.Dir(full)
 	for !isFolder(dir) && filepath.Dir(dir) != dir {
 		dir = filepath.Dir(dir)
 	}
-	if f.repo, err = gitrepo.Find(ctx, dir); err != nil || f.repo == nil {
+	if f.repo, err = gitrepo.FindTrusted(ctx, dir); err != nil || f.repo == nil {
 		return err
 	}
 	rest, err := filepath.Rel(dir, full)
@@ -221,29 +224,33 @@ func declared(plan *flow.Plan, vars map[string]string) map[string]string {
 }
 
 // checkTrust refuses hosts that are not for this repository or, if it is
-// that of a fork, this code.
+// that of a fork, this code. The one that keeps the artifacts is a host too.
 func (s *actionStep) checkTrust(plan *flow.Plan, book *hosts.Book) error {
 	if s.in.Local {
 		return nil
 	}
 	var list flow.ErrorList
 	seen := map[string]bool{}
-	for _, j := range plan.Jobs {
-		if seen[j.Host] {
-			continue
+	check := func(host string, pos flow.Pos) {
+		if host == "" || seen[host] {
+			return
 		}
-		seen[j.Host] = true
-		e, known := book.Entry(j.Host)
+		seen[host] = true
+		e, known := book.Entry(host)
 		fail := func(msg, hint string) {
-			list = append(list, &flow.Error{File: plan.File.Name, Pos: j.Pos, Msg: msg, Hint: hint})
+			list = append(list, &flow.Error{File: plan.File.Name, Pos: pos, Msg: msg, Hint: hint})
 		}
 		if s.target.Fork != "" && !e.Forks {
-			fail(fmt.Sprintf("host %s is not for the code of %s, a fork", j.Host, s.target.Fork),
+			fail(fmt.Sprintf("host %s is not for the code of %s, a fork", host, s.target.Fork),
 				"set forks: true on it in the input hosts, or run forks with local: true")
 		}
 		if known && len(e.Repos) > 0 && !matchesAny(e.Repos, s.step.Repository) {
-			fail(fmt.Sprintf("host %s is not for %s", j.Host, s.step.Repository), "see its repos in the input hosts")
+			fail(fmt.Sprintf("host %s is not for %s", host, s.step.Repository), "see its repos in the input hosts")
 		}
+	}
+	check(plan.File.Storage.Value, plan.File.Storage.Pos)
+	for _, j := range plan.Jobs {
+		check(j.Host, j.Pos)
 	}
 	list.Sort()
 	if len(list) > 0 {
@@ -283,8 +290,9 @@ func (s *actionStep) secrets(plan *flow.Plan, book *hosts.Book) (map[string]stri
 }
 
 // cloneCredentials is the input clone-token, for repositories of this server.
+// A fork's flow could name any of them, and so has none.
 func (s *actionStep) cloneCredentials() []sparky.CloneCredential {
-	if s.in.CloneToken == "" {
+	if s.in.CloneToken == "" || s.target.Fork != "" {
 		return nil
 	}
 	return []sparky.CloneCredential{{Prefix: s.step.ServerURL + "/", Token: s.in.CloneToken}}

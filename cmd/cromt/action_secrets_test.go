@@ -55,7 +55,7 @@ echo > `+started+`; read < `+release+`; exit 1
 		"jobs.yaml": "projects:\n  app:\n    path: .\n    action: step\n    secrets: [TOKEN, KEY]\n    url: " + agent + "\n",
 	})
 	j.inputs(map[string]string{
-		"ref": "merge", "local": local, "clone-token": cloneSecret, "hosts": "hosts: [{url: '" + agent + "', token_secret: HOST}]\n",
+		"ref": "merge", "local": local, "clone-token": cloneSecret, "hosts": "- url: " + agent + "\n  token_secret: HOST\n", // as README writes it
 		"secrets": "TOKEN=" + plainSecret + "\nKEY<<END\n" + keySecret + "\nEND\nOTHER=" + otherSecret + "\nHOST=" + hostSecret + "\n",
 	})
 	return j, started, release

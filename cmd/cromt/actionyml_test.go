@@ -3,6 +3,7 @@
 package main_test
 
 import (
+	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -96,6 +97,60 @@ func TestActionFileOutputs(t *testing.T) {
 	}
 	if slices.Sort(names); !slices.Equal(names, want) {
 		t.Errorf("outputs %q, want %q", names, want)
+	}
+}
+
+// What README says to copy is a workflow with this action's inputs, and what
+// it says of inputs and outputs is what there is.
+func TestActionReadme(t *testing.T) {
+	a := readAction(t)
+	data, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	readme := string(data)
+	var workflow struct {
+		Permissions map[string]string
+		Jobs        map[string]struct {
+			Steps []struct {
+				Uses string
+				With map[string]string
+			}
+		}
+	}
+	for block := range strings.SplitSeq(readme, "```yaml\n") {
+		if block, _, _ = strings.Cut(block, "```"); strings.Contains(block, "uses: cromt/cromt@v1") && strings.Contains(block, "\njobs:") {
+			if err := yaml.Unmarshal([]byte(block), &workflow); err != nil {
+				t.Fatalf("%v\n%s", err, block)
+			}
+		}
+	}
+	used := 0
+	for _, job := range workflow.Jobs {
+		for _, step := range job.Steps {
+			if !strings.HasPrefix(step.Uses, "cromt/cromt@") {
+				continue
+			}
+			used++
+			for name := range step.With {
+				if _, ok := a.Inputs[name]; !ok {
+					t.Errorf("the workflow of README has the input %s, which there is not", name)
+				}
+			}
+		}
+	}
+	if want := map[string]string{"contents": "read", "checks": "write", "pull-requests": "write"}; used != 1 || !maps.Equal(workflow.Permissions, want) {
+		t.Errorf("the workflow of README uses the action %d times, with the permissions %v, want %v", used, workflow.Permissions, want)
+	}
+	for name := range a.Inputs {
+		if !strings.Contains(readme, "`"+name+"`") {
+			t.Errorf("README does not name the input %s", name)
+		}
+	}
+	for name := range a.Outputs {
+		if !strings.Contains(readme, "`"+name+"`") {
+			t.Errorf("README does not name the output %s", name)
+		}
 	}
 }
 

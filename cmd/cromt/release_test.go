@@ -47,10 +47,12 @@ func TestReleaseReproducible(t *testing.T) {
 		{"GOFLAGS=", "GOAMD64=v1"},
 		{"GOFLAGS=-tags=other", "GOAMD64=v3", "CGO_ENABLED=1", "GOEXPERIMENT=nogreenteagc", "GOOS=plan9"},
 	}
-	var sums []string
-	for i, folder := range []string{"one", "another folder/below"} {
-		dir := filepath.Join(t.TempDir(), folder)
+	dirs := []string{filepath.Join(t.TempDir(), "one"), filepath.Join(t.TempDir(), "another folder/below")}
+	for _, dir := range dirs { // both now: somebody may be working on the files
 		checkout(t, dir)
+	}
+	var sums []string
+	for i, dir := range dirs {
 		build := exec.CommandContext(t.Context(), ".github/release/build.sh", "v1.2.3", "dist", "linux/amd64")
 		build.Dir = dir
 		build.Env = append(os.Environ(), settings[i]...)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cromt/cromt/sparky"
+	"github.com/cromt/cromt/sparky/place"
 	"github.com/cromt/cromt/sparky/tomtit"
 )
 
@@ -31,6 +32,10 @@ type Config struct {
 	// Sparrowdo is the path of the host's sparrowdo, which runs sparrowfiles in
 	// Raku. "" refuses them; "auto" looks in PATH and in ~/.raku/bin.
 	Sparrowdo string
+	// Program is the file of this program, which runs scenarios in containers
+	// and on other machines when it is called with [place.Command]; "": what
+	// runs now.
+	Program string
 	// MaxDisk is how many bytes the folder of one job, its checkout and TMPDIR,
 	// may take; 0: DefaultMaxDisk.
 	MaxDisk int64
@@ -53,6 +58,7 @@ type Agent struct {
 	env       baseEnv
 	tom       string
 	sparrowdo string
+	docker    *place.Engine
 	looks     time.Duration // between looks at a job's folder
 	work      folders
 	tasks     sync.WaitGroup // running jobs and background work
@@ -127,6 +133,7 @@ func Open(cfg Config) (*Agent, error) {
 	if a.tom = cfg.Tom; a.tom == "auto" {
 		a.tom = tomtit.FindTom(a.env.list)
 	}
+	a.docker = &place.Engine{Owner: ownerOf(root), Env: placeEnv(a.env.list)}
 	if a.sparrowdo = cfg.Sparrowdo; a.sparrowdo == "auto" {
 		a.sparrowdo = a.env.findSparrowdo()
 	}
@@ -150,6 +157,9 @@ func withDefaults(cfg Config) Config {
 	}
 	if cfg.Listen == "" {
 		cfg.Listen = "127.0.0.1:4000"
+	}
+	if cfg.Program == "" {
+		cfg.Program, _ = os.Executable() // "": who needs it says so
 	}
 	if cfg.Name == "" {
 		cfg.Name, _ = os.Hostname() // "" will do

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cromt/cromt/flow"
 	"github.com/cromt/cromt/sparky"
+	"github.com/cromt/cromt/sparky/place"
 	"github.com/cromt/cromt/sparky/tomtit"
 )
 
@@ -33,6 +34,7 @@ type execution struct {
 	env     []string
 	commit  string
 	outputs []flow.Artifact
+	there   *there // nil: the actions run on this machine
 }
 
 // stepError says which step failed and how the job ends by it.
@@ -89,7 +91,14 @@ func (a *Agent) execute(ctx context.Context, j *job) result {
 	return e.conclude(err)
 }
 
-func (e *execution) run(ctx context.Context) error {
+func (e *execution) run(ctx context.Context) (err error) {
+	if e.there, err = e.goThere(ctx); err != nil {
+		return &stepError{"prepare", causeInfrastructure, exitSetup, err}
+	}
+	if e.there != nil {
+		defer e.there.leave()
+		return e.runThere(ctx)
+	}
 	if err := e.checkout(ctx); err != nil {
 		return err
 	}
@@ -109,6 +118,9 @@ func (e *execution) actions(ctx context.Context) error {
 		ctx, stop = context.WithTimeoutCause(ctx, e.j.timeout, errTimedOut)
 		defer stop()
 	}
+	if e.there != nil {
+		return e.each(ctx, e.there.run)
+	}
 	runner := tomtit.Runner{Dir: e.work, Env: e.env, Out: e.out, Tom: e.a.tom, Cache: e.dir, Grace: sparky.KillGrace}
 	for _, action := range e.spec.Actions[1:] { // Run checks the first one by itself
 		if err := runner.Check(action); err != nil {
@@ -116,13 +128,22 @@ func (e *execution) actions(ctx context.Context) error {
 			return &stepError{"tom-" + action, flow.CauseTask, exitSetup, err}
 		}
 	}
+	return e.each(ctx, runner.Run)
+}
+
+// each runs the actions with run, which returns an exit code.
+func (e *execution) each(ctx context.Context, run func(ctx context.Context, action string, options []string) (int, error)) error {
 	for _, action := range e.spec.Actions {
 		step := "tom-" + action
 		e.sayf("meta: step=%s\n", step)
-		code, err := runner.Run(ctx, action, e.spec.Options)
+		code, err := run(ctx, action, e.spec.Options)
 		e.flush()
 		if cause := context.Cause(ctx); cause != nil {
 			return cause
+		}
+		if errors.Is(err, place.ErrLost) {
+			e.sayf("%s\n", err)
+			return &stepError{step, causeInfrastructure, exitSetup, err}
 		}
 		if err != nil {
 			e.sayf("%s\n", err)
@@ -148,7 +169,7 @@ func (e *execution) conclude(err error) result {
 		e.sayf("%s\n", err)
 	}
 	// What fails after the actions have run must not look as if they had not.
-	ran := failed.cause == causeInfrastructure && strings.HasPrefix(failed.step, "artifact-")
+	ran := failed.cause == causeInfrastructure && (strings.HasPrefix(failed.step, "artifact-") || strings.HasPrefix(failed.step, "tom-"))
 	return e.end(result{State: sparky.CodeFailed, Cause: failed.cause, Lost: ran, Exit: failed.exit, Error: err.Error()}, failed.step)
 }
 

@@ -110,3 +110,6 @@ func LocalPath(path string) string { return localPath(path) }
 
 // MaxStreams is maxStreams.
 const MaxStreams = maxStreams
+
+// OwnerOf is ownerOf.
+func OwnerOf(root string) string { return ownerOf(root) }

@@ -374,7 +374,12 @@ func (a *Agent) getStash(w http.ResponseWriter, r *http.Request, n names) {
 }
 
 func (a *Agent) getHello(w http.ResponseWriter, _ *http.Request, _ names) {
-	writeJSON(w, http.StatusOK, sparky.Hello{Agent: a.cfg.Version, Version: sparky.SpecVersion, Name: a.cfg.Name, MaxJobs: a.cfg.MaxJobs})
+	a.mu.Lock()
+	queued, running := a.waiting, a.running
+	a.mu.Unlock()
+	writeJSON(w, http.StatusOK, sparky.Hello{
+		Agent: a.cfg.Version, Version: sparky.SpecVersion, Name: a.cfg.Name, MaxJobs: a.cfg.MaxJobs, Queued: queued, Running: running,
+	})
 }
 
 func (a *Agent) getHealth(w http.ResponseWriter, r *http.Request, _ names) {

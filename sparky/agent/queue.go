@@ -118,7 +118,7 @@ func decodeQueue(data []byte) (*queueRequest, error) {
 	case req.spec.Source.Auth != "":
 		req.payload = []byte(withheld)
 	}
-	return req, checkPlace(cfg.Sparrowdo, req.spec)
+	return req, nil
 }
 
 // readTrigger takes over what a child inherits, and names what has no name.
@@ -132,17 +132,6 @@ func readTrigger(cfg *jobConfig, data json.RawMessage) error {
 	mergeTrigger(cfg, trigger.Sparrowdo)
 	if cfg.Description == "" {
 		cfg.Description = "spawned job"
-	}
-	return nil
-}
-
-// checkPlace refuses a cromt job that asks to be run elsewhere than on the
-// host itself: doing it here instead would be worse.
-func checkPlace(sparrowdo map[string]any, spec *sparky.Spec) error {
-	for _, key := range []string{"docker", "host", "image"} {
-		if v, ok := sparrowdo[key]; ok && v != "" && v != false && spec != nil {
-			return fmt.Errorf("sparrowdo.%s: this agent runs jobs on its own machine only; remove the key or use a Sparky host", key)
-		}
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cromt/cromt/bot/checks"
 	"github.com/cromt/cromt/cmd/cromt/action"
@@ -122,6 +123,8 @@ func TestDecide(t *testing.T) {
 
 		{name: "comment", event: "issue_comment", file: onPR, change: comment("please\r\n/cromt run app db VERSION=\"1 2\"\r\n"), gh: &fakeGitHub{pull: open, permission: "write"},
 			want: action.Target{SHA: headSHA, CheckSHA: headSHA, Pull: 1, Projects: []string{"app", "db"}, Vars: map[string]string{"VERSION": "1 2"}}},
+		{name: "comment with options", event: "issue_comment", file: onPR, change: comment("/cromt run --fail-fast --timeout=90s"), gh: &fakeGitHub{pull: open, permission: "admin"},
+			want: action.Target{SHA: headSHA, CheckSHA: headSHA, Pull: 1, FailFast: true, Timeout: 90 * time.Second}},
 		{name: "comment on an issue", event: "issue_comment", file: "issue_comment/created.json", want: action.Target{Skip: "the comment is not on a pull request"}},
 		{name: "edited comment", event: "issue_comment", file: "issue_comment/edited.on-pr.derived.json", want: action.Target{Skip: "only a new comment is a command"}},
 		{name: "other comment", event: "issue_comment", file: onPR, change: comment("I would `/cromt run` this\n    /cromt run"), want: action.Target{Skip: "the comment has no line that begins with /cromt"}},
@@ -150,7 +153,7 @@ func TestDecide(t *testing.T) {
 			case err != nil:
 				t.Error(err)
 			case got.Skip != c.want.Skip || got.SHA != c.want.SHA || got.CheckSHA != c.want.CheckSHA || got.Pull != c.want.Pull || got.Fork != c.want.Fork || got.OwnOnly != c.want.OwnOnly ||
-				!slices.Equal(got.Projects, c.want.Projects) || !maps.Equal(got.Vars, c.want.Vars):
+				got.FailFast != c.want.FailFast || got.Timeout != c.want.Timeout || !slices.Equal(got.Projects, c.want.Projects) || !maps.Equal(got.Vars, c.want.Vars):
 				t.Errorf("got %+v, want %+v", got, c.want)
 			}
 		})

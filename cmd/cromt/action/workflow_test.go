@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -125,6 +126,35 @@ func TestLogTakesOver(t *testing.T) {
 	}
 	c.Close()
 	tokens(t, out.String())
+}
+
+// What waits for its turn is not kept in memory, however much it is.
+func TestLogMemory(t *testing.T) {
+	const blocks = 512 // of 64 KiB
+	out, c, jobs := show(t)
+	a, b := c.Output(jobs[0], 1), c.Output(jobs[1], 1)
+	started(t, c, jobs[0])
+	started(t, c, jobs[1])
+	fmt.Fprintln(a, "a1")
+	block := []byte(strings.Repeat("0123456789abcde\n", 4096))
+	var before, held runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for range blocks {
+		if _, err := b.Write(block); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&held)
+	if grown := int64(held.HeapAlloc) - int64(before.HeapAlloc); grown > 4<<20 {
+		t.Errorf("%d bytes are kept of %d that wait", grown, blocks*len(block))
+	}
+	ended(t, c, jobs[0], flow.Success, "")
+	if n := bytes.Count(out.Bytes(), []byte("0123456789abcde\n")); n != blocks*4096 {
+		t.Errorf("%d of %d lines are shown", n, blocks*4096)
+	}
+	c.Close()
 }
 
 // What hosts say is no command, wherever it is shown.

@@ -15,14 +15,14 @@ import (
 
 // Has reports whether the commit is in the repository on this machine.
 func (r *Repo) Has(ctx context.Context, commit string) bool {
-	_, err := git(ctx, localTimeout, r.Root, "cat-file", "-e", commit+"^{commit}")
+	_, err := r.git(ctx, "cat-file", "-e", commit+"^{commit}")
 	return err == nil
 }
 
 // Fetch brings a commit, without its history, from the repository at url, or
 // the remote of that name.
 func (r *Repo) Fetch(ctx context.Context, url, commit string, auth Auth) error {
-	_, err := gitAs(ctx, fetchTimeout, r.Root, auth.at(url), "fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", "--depth=1", "--end-of-options", url, commit)
+	_, err := gitAs(ctx, fetchTimeout, r.Root, append(r.settings(), auth.at(url)...), "fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", "--depth=1", "--end-of-options", url, commit)
 	if err != nil {
 		return auth.mask(err)
 	}
@@ -42,7 +42,7 @@ func (r *Repo) File(ctx context.Context, commit, path string) ([]byte, error) {
 	if len(entries) != 1 || entries[0].path != path || !entries[0].regular() {
 		return nil, fmt.Errorf("%s at %.12s: %w", path, commit, ErrNoFile)
 	}
-	out, err := git(ctx, localTimeout, r.Root, "cat-file", "blob", entries[0].hash)
+	out, err := r.git(ctx, "cat-file", "blob", entries[0].hash)
 	return []byte(out), err
 }
 
@@ -60,7 +60,7 @@ func (r *Repo) tree(ctx context.Context, commit, path string) ([]treeEntry, erro
 	if path != "" {
 		args = append(args, path)
 	}
-	out, err := git(ctx, localTimeout, r.Root, args...)
+	out, err := r.git(ctx, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +109,7 @@ func (r *Repo) packEntries(ctx context.Context, p *packer, entries []treeEntry) 
 			p.a.Notes = append(p.a.Notes, fmt.Sprintf("%s is a repository of its own and was left out", e.path))
 		}
 	}
-	cmd := gitCommand(ctx, r.Root, nil, "cat-file", "--batch")
+	cmd := gitCommand(ctx, r.Root, r.settings(), "cat-file", "--batch")
 	cmd.Stdin = strings.NewReader(hashes.String())
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -20,6 +20,23 @@ func find(t *testing.T, dir string) *gitrepo.Repo {
 	return r
 }
 
+// A repository of another user is left alone, unless it is to be trusted.
+func TestFindTrusted(t *testing.T) {
+	dir := newRepo(t)
+	head := git(t, dir, "rev-parse", "HEAD")
+	t.Setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1") // git's own way to test this
+	if r, err := gitrepo.Find(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "dubious ownership") {
+		t.Errorf("not trusted: %+v, %v", r, err)
+	}
+	r, err := gitrepo.FindTrusted(t.Context(), dir)
+	if err != nil || r == nil || r.Head != head || !r.Has(t.Context(), head) {
+		t.Fatalf("trusted: %+v, %v", r, err)
+	}
+	if _, err := r.PackCommit(t.Context(), head, filepath.Join(t.TempDir(), "a.tar.gz")); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestPackCommit(t *testing.T) {
 	dir := newRepo(t)
 	// A checkout has all of these; an archive for a release would not.

@@ -28,7 +28,7 @@ type Archive struct {
 // Pack packs the working tree as it is, tracked files and untracked ones that
 // are not ignored, as a .tar.gz at path. The same tree gives the same bytes.
 func (r *Repo) Pack(ctx context.Context, path string) (*Archive, error) {
-	out, err := git(ctx, localTimeout, r.Root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+	out, err := r.git(ctx, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
 	if err != nil {
 		return nil, err
 	}

@@ -16,12 +16,24 @@ type Repo struct {
 	Folder string // of the folder below Root, slash-separated; "" is Root
 	Head   string // commit that is checked out; "" before the first one
 	Origin string // URL of the remote origin, without a password; "" when there is none
+
+	trusted bool // whoever owns it
 }
 
 // Find returns the repository around dir, or nil when there is none or no
 // git. An error is a repository that git does not want to touch.
-func Find(ctx context.Context, dir string) (*Repo, error) {
-	out, err := git(ctx, localTimeout, dir, "rev-parse", "--show-toplevel", "--show-prefix")
+func Find(ctx context.Context, dir string) (*Repo, error) { return find(ctx, &Repo{Root: dir}) }
+
+// FindTrusted is [Find] for a repository that git is to touch although
+// somebody else owns it, as in a workflow's container, whose user is not the
+// runner's. It takes git 2.38 or later there.
+func FindTrusted(ctx context.Context, dir string) (*Repo, error) {
+	return find(ctx, &Repo{Root: dir, trusted: true})
+}
+
+// find finds the repository around r.Root.
+func find(ctx context.Context, r *Repo) (*Repo, error) {
+	out, err := r.git(ctx, "rev-parse", "--show-toplevel", "--show-prefix")
 	if err != nil {
 		var ge *gitError
 		if errors.Is(err, exec.ErrNotFound) || errors.As(err, &ge) &&
@@ -31,14 +43,27 @@ func Find(ctx context.Context, dir string) (*Repo, error) {
 		return nil, err
 	}
 	root, folder, _ := strings.Cut(out, "\n")
-	r := &Repo{Root: filepath.FromSlash(root), Folder: strings.Trim(folder, "/\n")}
-	if head, err := git(ctx, localTimeout, r.Root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}"); err == nil {
+	r.Root, r.Folder = filepath.FromSlash(root), strings.Trim(folder, "/\n")
+	if head, err := r.git(ctx, "rev-parse", "--verify", "--quiet", "HEAD^{commit}"); err == nil {
 		r.Head = strings.TrimSpace(head)
 	}
-	if origin, err := git(ctx, localTimeout, r.Root, "remote", "get-url", "origin"); err == nil {
+	if origin, err := r.git(ctx, "remote", "get-url", "origin"); err == nil {
 		r.Origin = publicURL(strings.TrimSpace(origin), r.Root)
 	}
 	return r, nil
+}
+
+// git runs a git command that needs no network in the repository.
+func (r *Repo) git(ctx context.Context, args ...string) (string, error) {
+	return gitAs(ctx, localTimeout, r.Root, r.settings(), args...)
+}
+
+// settings are those of all commands in the repository.
+func (r *Repo) settings() []setting {
+	if r.trusted {
+		return []setting{{"safe.directory", "*"}}
+	}
+	return nil
 }
 
 // publicURL is a remote as a host is told it: a path is made a file URL, and
@@ -60,10 +85,19 @@ func publicURL(remote, root string) string {
 	return "file://" + filepath.ToSlash(remote)
 }
 
+// Branch returns the name of the branch that is checked out.
+func (r *Repo) Branch(ctx context.Context) (string, error) {
+	out, err := git(ctx, localTimeout, r.Root, "symbolic-ref", "--quiet", "--short", "HEAD")
+	if err != nil {
+		return "", fmt.Errorf("no branch is checked out in %s", r.Root)
+	}
+	return strings.TrimSpace(out), nil
+}
+
 // Commit returns the full hash of what rev names in the repository on this
 // machine.
 func (r *Repo) Commit(ctx context.Context, rev string) (string, error) {
-	out, err := git(ctx, localTimeout, r.Root, "rev-parse", "--verify", "--quiet", "--end-of-options", rev+"^{commit}")
+	out, err := r.git(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", rev+"^{commit}")
 	if err != nil {
 		return "", fmt.Errorf("commit %s is not in %s; give all 40 digits of it", rev, r.Root)
 	}
@@ -73,7 +107,7 @@ func (r *Repo) Commit(ctx context.Context, rev string) (string, error) {
 // OnOrigin reports whether the commit can be fetched from origin: a branch
 // that was fetched or pushed has it, or it is the tip of something there.
 func (r *Repo) OnOrigin(ctx context.Context, commit string) (bool, error) {
-	out, err := git(ctx, localTimeout, r.Root, "branch", "-r", "--list", "origin/*", "--contains", commit)
+	out, err := r.git(ctx, "branch", "-r", "--list", "origin/*", "--contains", commit)
 	if err == nil && strings.TrimSpace(out) != "" {
 		return true, nil
 	}
@@ -82,7 +116,7 @@ func (r *Repo) OnOrigin(ctx context.Context, commit string) (bool, error) {
 
 // Dirty reports whether the working tree differs from its commit.
 func (r *Repo) Dirty(ctx context.Context) bool {
-	out, err := git(ctx, localTimeout, r.Root, "status", "--porcelain", "--untracked-files=normal")
+	out, err := r.git(ctx, "status", "--porcelain", "--untracked-files=normal")
 	return err == nil && strings.TrimSpace(out) != ""
 }
 
@@ -98,6 +132,21 @@ func IsTip(ctx context.Context, url, commit string) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// DefaultBranch returns the name of the default branch of the repository at url.
+func DefaultBranch(ctx context.Context, url string) (string, error) {
+	out, err := git(ctx, remoteTimeout, "", "ls-remote", "--symref", "--", url, "HEAD")
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(out) {
+		if ref, ok := strings.CutPrefix(strings.TrimSpace(line), "ref: refs/heads/"); ok {
+			name, _, _ := strings.Cut(ref, "\t")
+			return name, nil
+		}
+	}
+	return "", fmt.Errorf("repository %s does not say which branch is its default", url)
 }
 
 // Resolve returns the commit that ref stands for in the repository at url: a
