@@ -155,6 +155,25 @@ func TestLiveLogs(t *testing.T) {
 	}
 }
 
+// TestReadersKeepNoLease: people who look on do not stand for the orchestrator.
+func TestReadersKeepNoLease(t *testing.T) {
+	h := start(t, agent.Config{})
+	spec := inDir(scenarios(t, "x", "while :; do echo tick; sleep 0.1; done\n"), "x")
+	spec.Lease = 1
+	h.queue("p", spec)
+	events, stop := h.live("/report/p/1/live?offset=0")
+	defer stop()
+	var last event
+	for last = h.next(events); last.name != "end"; last = h.next(events) {
+		if code, _ := h.do("GET", "/report/p/1", ""); code != 200 {
+			t.Fatal(code)
+		}
+	}
+	if last.text != "Cancelled" {
+		t.Errorf("%+v", last)
+	}
+}
+
 func TestANSI(t *testing.T) {
 	for _, c := range []struct {
 		pieces []string

@@ -244,6 +244,17 @@ func TestUsersFile(t *testing.T) {
 	if err := open(); err != nil {
 		t.Error(err)
 	}
+	text, err := os.ReadFile(path)
+	if err != nil || !strings.Contains(string(text), "alice:$2a$") {
+		t.Fatalf("%s %v", text, err)
+	}
+	if err := os.WriteFile(path, []byte("# ours\n\n"+strings.Replace(string(text), "$2a$", "$2y$", 1)), 0o600); err != nil { // as htpasswd writes it
+		t.Fatal(err)
+	}
+	h := start(t, agent.Config{Users: path})
+	if code, _, cookie, _ := h.signIn(url.Values{"login": {"alice"}, "password": {"correct horse"}}); code != 303 || cookie == "" {
+		t.Errorf("a line of htpasswd: %d %q", code, cookie)
+	}
 	if err := os.Chmod(path, 0o644); err != nil {
 		t.Fatal(err)
 	}
