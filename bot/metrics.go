@@ -148,6 +148,35 @@ func (m *Metrics) Probed(host string, well bool, latency time.Duration) {
 	m.probes.WithLabelValues(host).Observe(latency.Seconds())
 }
 
+// Waits returns what tells the metrics how long the jobs of one run wait on
+// their hosts.
+func (m *Metrics) Waits() flow.Reporter { return &waits{m, map[string]time.Time{}} }
+
+type waits struct {
+	m    *Metrics
+	sent map[string]time.Time // by job-id
+}
+
+// Report implements [flow.Reporter]. Those that another process has sent are
+// not counted.
+func (w *waits) Report(_ context.Context, events []flow.Event) error {
+	for i := range events {
+		ev := &events[i]
+		switch ev.Kind {
+		case flow.JobQueued:
+			w.sent[ev.JobID] = ev.Time
+		case flow.JobStarted:
+			if at, ok := w.sent[ev.JobID]; ok {
+				w.m.Started(ev.Job.Host, max(ev.Time.Sub(at), 0))
+			}
+			delete(w.sent, ev.JobID)
+		case flow.AttemptCompleted:
+			delete(w.sent, ev.JobID)
+		}
+	}
+	return nil
+}
+
 // queueCollector asks the queue when it is scraped.
 type queueCollector struct {
 	q          Queue

@@ -36,6 +36,7 @@ type JobReport struct {
 	SHA        string          `json:"sha"`
 	Attempts   []AttemptReport `json:"attempts"`
 	Artifacts  []Artifact      `json:"artifacts"`
+	Kept       string          `json:"kept,omitempty"` // the run that this result is of, when it is not this one
 }
 
 // AttemptReport is one attempt of a JobReport. Log is the end of what it

@@ -109,6 +109,9 @@ type Result struct {
 	Artifacts   []Artifact
 	Lost        bool // it had or may have started, and how it ended is not known
 	NotStarted  bool // it failed before the scenario started
+	// Kept is the run that the result is of, when the job did not run in this
+	// one; "" when it did. See [RunOptions.Kept].
+	Kept string
 }
 
 // ErrNotStarted is wrapped by an Executor's error when the scenario has

@@ -67,6 +67,9 @@ const (
 	maxPosts     = 4
 	postDelay    = 500 * time.Millisecond // before the second post; doubles
 	recheckAfter = time.Second
+	// leftPost is how long a post may go on when the run is let go of: the
+	// executor has a second for that.
+	leftPost = 500 * time.Millisecond
 	// cancelledPost is how long a post may go on when the run is cancelled meanwhile.
 	cancelledPost = 2 * time.Second
 	// maxSlots bounds what a host announces.

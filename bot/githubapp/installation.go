@@ -51,6 +51,24 @@ func (a *App) Installations(ctx context.Context) ([]Installation, error) {
 	return all, nil
 }
 
+// InstallationOf returns the App's installation in the account of a repository,
+// "owner/name". The error wraps ErrGone when it has no access to it.
+func (a *App) InstallationOf(ctx context.Context, fullName string) (int64, error) {
+	owner, name, err := checks.SplitRepo(fullName)
+	if err != nil {
+		return 0, err
+	}
+	var in *github.Installation
+	err = a.app.Do(ctx, checks.Read, func(ctx context.Context) (err error) {
+		in, _, err = a.app.API().Apps.FindRepositoryInstallation(ctx, owner, name)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("installation for %s: %w", fullName, explain(a.app, err, needMetadata))
+	}
+	return in.GetID(), nil
+}
+
 func (a *App) installation(ctx context.Context, id int64) (Installation, error) {
 	var in *github.Installation
 	err := a.app.Do(ctx, checks.Read, func(ctx context.Context) (err error) {

@@ -39,7 +39,7 @@ func (c *call) getTree() *answer {
 		}
 	}
 	files := c.repo.tree(ref)
-	var list []object
+	list := []object{}
 	for _, e := range c.directory(ref, dir, files) {
 		name := e["path"].(string)
 		content, mode, kind := files[name], "100644", "blob"

@@ -119,6 +119,7 @@ func botSettings(cfg *config.Config, gitURL string) *bot.Settings {
 	secrets := cfg.Secrets()
 	return &bot.Settings{
 		ConfigPath: cfg.ConfigPath, DefaultHost: cfg.DefaultHost, Hosts: cfg.Entries(), PublicURL: cfg.PublicURL, GitURL: gitURL,
+		Clone: cfg.Clone,
 		Host: func(e flow.HostEntry) (sparky.HostConfig, error) {
 			h, ok := cfg.Host(e)
 			if !ok {

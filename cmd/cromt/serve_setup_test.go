@@ -14,7 +14,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -97,26 +96,12 @@ func (s *appSite) checked() (string, int) {
 	return string(out), cmd.ProcessState.ExitCode()
 }
 
-// app is the App's id.
-func (s *appSite) app() int64 {
-	s.t.Helper()
-	config, err := os.ReadFile(filepath.Join(s.dir, "bot.yaml"))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	id, err := strconv.ParseInt(regexp.MustCompile(`app_id: (\d+)`).FindStringSubmatch(string(config))[1], 10, 64)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return id
-}
-
 func TestServeCheck(t *testing.T) {
 	t.Parallel()
 	s := newAppSite(t, "") // which runs: to check is possible meanwhile
 	required, _ := githubapp.Needed()
 	set := githubtest.AppSettings{Permissions: required, Events: []string{"push", "pull_request", "issue_comment", "check_run", "check_suite", "merge_group"}, HookURL: "http://127.0.0.1:8080/webhook"}
-	s.gh.SetApp(s.app(), set)
+	s.gh.SetApp(s.app, set)
 	s.gh.SetEvents(s.install, set.Events...)
 	out, code := s.checked()
 	for _, want := range []string{"ok     database       it answers; its schema is", "ok     github app     cromt", "ok     webhook        http://127.0.0.1:8080/webhook",
@@ -131,11 +116,11 @@ func TestServeCheck(t *testing.T) {
 	s.kill()
 
 	// Everything is wrong.
-	other := s.gh.AddInstallation(s.app(), "acme", nil, map[string]string{"checks": "read", "metadata": "read"})
+	other := s.gh.AddInstallation(s.app, "acme", nil, map[string]string{"checks": "read", "metadata": "read"})
 	s.gh.SetEvents(other, "push")
 	delete(required, "issues")
 	set.Permissions, set.Events, set.HookURL = required, []string{"push"}, "https://elsewhere.example.com/webhook"
-	s.gh.SetApp(s.app(), set)
+	s.gh.SetApp(s.app, set)
 	s.file("right", "right")
 	_, guarded := startAgentProcess(t, "--token-file", filepath.Join(s.dir, "right"))
 	s.file("wrong", "wrong")
