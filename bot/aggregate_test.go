@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cromt/cromt/bot"
 	"github.com/cromt/cromt/bot/githubapp"
