@@ -72,6 +72,12 @@ const (
 	MaxBackoff = 100
 	// MaxSlots of a host: more jobs at once than any machine has use for.
 	MaxSlots = 10_000
+	// MaxPoolHosts of a pool in a file: placing a job looks at each of them.
+	MaxPoolHosts = 10_000
+	// MaxCombinations of a project's matrix: more are a product that nobody
+	// has worked out. MaxMatrixEntries of its include, and of its exclude.
+	MaxCombinations  = 1000
+	MaxMatrixEntries = 1000
 )
 
 // The limits of planning.
