@@ -121,6 +121,7 @@ func (p *parser) checkMatrix(m *Matrix) bool {
 	switch {
 	case !ok:
 		p.fail(m.Pos, fmt.Sprintf("the matrix has more than %d combinations", MaxCombinations), "divide it over several projects")
+	case len(combinations) == 0 && len(m.Axes) == 0: // they are wrong, and said to be
 	case len(combinations) == 0:
 		p.fail(m.Pos, "the matrix has no combination that is not excluded", "remove an entry of exclude")
 	default:
