@@ -126,6 +126,13 @@ type State struct {
 	Leaving  bool `json:"leaving,omitempty"`  // and is about to go
 }
 
+// stateAnswer is a State on its way. Who knows Serial is answered when there
+// is a newer one.
+type stateAnswer struct {
+	State
+	Serial int64 `json:"serial"`
+}
+
 // Replicas says which replica of an orchestrator this is, and which there are.
 type Replicas struct {
 	Self string

@@ -155,12 +155,21 @@ func agentThat(t *testing.T, url string, does func(net.Conn)) {
 	}
 	t.Cleanup(func() { c.Close() })
 	fmt.Fprint(c, good+"Connection: Upgrade\r\n\r\n")
-	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	buf := bufio.NewReader(c)
+	resp, err := http.ReadResponse(buf, nil)
 	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
 		t.Fatalf("%v %v", resp, err)
 	}
-	go does(c)
+	go does(bufferedConn{c, buf})
 }
+
+// bufferedConn goes on with what was read of a connection already.
+type bufferedConn struct {
+	net.Conn
+	buf *bufio.Reader
+}
+
+func (c bufferedConn) Read(p []byte) (int, error) { return c.buf.Read(p) }
 
 // An agent that answers nonsense, nothing, or without end loses its
 // connection, within DeadAfter, and does no other harm.

@@ -197,18 +197,18 @@ func (l *Link) Close(why error) {
 // and tells saw of each change. It returns why it has ended; the connection is
 // closed then.
 func (l *Link) Watch(ctx context.Context, replicas func() Replicas, saw func(State)) error {
-	for first := true; ; first = false {
-		s, err := l.ask(ctx, replicas(), first)
+	for serial := int64(0); ; {
+		s, err := l.ask(ctx, replicas(), serial)
 		if err != nil {
 			l.Close(fmt.Errorf("agent %s: %w", l.Hello.Name, err))
 			return l.Err()
 		}
 		l.mu.Lock()
-		changed := first || s != l.state
-		l.state = s
+		changed := serial == 0 || s.State != l.state
+		l.state, serial = s.State, s.Serial
 		l.mu.Unlock()
 		if changed {
-			saw(s)
+			saw(s.State)
 		}
 		select {
 		case <-time.After(statePause):
@@ -218,15 +218,11 @@ func (l *Link) Watch(ctx context.Context, replicas func() Replicas, saw func(Sta
 	}
 }
 
-// ask asks for the state; now says not to wait for a change.
-func (l *Link) ask(ctx context.Context, replicas Replicas, now bool) (s State, err error) {
+// ask asks for the state, a newer one than that of the serial number.
+func (l *Link) ask(ctx context.Context, replicas Replicas, serial int64) (s stateAnswer, err error) {
 	ctx, cancel := context.WithTimeout(ctx, DeadAfter)
 	defer cancel()
-	url := "http://agent" + statePath
-	if !now {
-		url += "?wait"
-	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://agent%s?after=%d", statePath, serial), nil)
 	if err != nil {
 		return s, err
 	}
@@ -247,8 +243,8 @@ func (l *Link) ask(ctx context.Context, replicas Replicas, now bool) (s State, e
 	if resp.StatusCode != http.StatusOK {
 		return s, fmt.Errorf("asked for its state it answered %d", resp.StatusCode)
 	}
-	if err := json.Unmarshal(body, &s); err != nil || s.Running < 0 || s.Queued < 0 || s.Slots < 0 || s.Slots > MaxSlots {
-		return State{}, errors.New("asked for its state it answered nonsense")
+	if err := json.Unmarshal(body, &s); err != nil || s.Running < 0 || s.Queued < 0 || s.Slots < 0 || s.Slots > MaxSlots || s.Serial < 1 {
+		return s, errors.New("asked for its state it answered nonsense")
 	}
 	return s, nil
 }

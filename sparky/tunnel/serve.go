@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,11 +16,12 @@ import (
 type Status struct {
 	mu      sync.Mutex
 	state   State
+	serial  int64         // of state
 	changed chan struct{} // closed at the next change
 }
 
 // NewStatus returns a Status that has that state.
-func NewStatus(s State) *Status { return &Status{state: s, changed: make(chan struct{})} }
+func NewStatus(s State) *Status { return &Status{state: s, serial: 1, changed: make(chan struct{})} }
 
 // Update changes the state, and tells those who wait when it is another one.
 func (s *Status) Update(change func(*State)) {
@@ -28,16 +30,17 @@ func (s *Status) Update(change func(*State)) {
 	before := s.state
 	change(&s.state)
 	if s.state != before {
+		s.serial++
 		close(s.changed)
 		s.changed = make(chan struct{})
 	}
 }
 
-// Get returns the state, and a channel that is closed when it changes.
-func (s *Status) Get() (State, <-chan struct{}) {
+// get returns the state, and a channel that is closed when it changes.
+func (s *Status) get() (stateAnswer, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.state, s.changed
+	return stateAnswer{s.state, s.serial}, s.changed
 }
 
 // end is the agent's end of one connection.
@@ -83,8 +86,8 @@ func (c *Client) serveEnd(ctx context.Context, e *end, heard func(Replicas)) {
 
 // answerState tells the state, when it has changed or stateWait is over.
 func (c *Client) answerState(ctx context.Context, e *end, w http.ResponseWriter, r *http.Request) {
-	s, changed := c.Status.Get()
-	if _, wait := r.URL.Query()["wait"]; wait {
+	s, changed := c.Status.get()
+	if r.URL.RawQuery == "after="+strconv.FormatInt(s.Serial, 10) {
 		timer := time.NewTimer(stateWait)
 		defer timer.Stop()
 		select {
@@ -93,7 +96,7 @@ func (c *Client) answerState(ctx context.Context, e *end, w http.ResponseWriter,
 		case <-r.Context().Done():
 		case <-ctx.Done():
 		}
-		s, _ = c.Status.Get()
+		s, _ = c.Status.get()
 	}
 	w.Header().Set("Content-Type", "application/json")
 	err := json.NewEncoder(w).Encode(s)

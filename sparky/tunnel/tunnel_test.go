@@ -144,7 +144,7 @@ func get(t *testing.T, l http.RoundTripper, path string, body io.Reader) (*http.
 	if body != nil {
 		method = http.MethodPut
 	}
-	r, err := http.NewRequestWithContext(t.Context(), method, "agent://builders/vm-1"+path, body)
+	r, err := http.NewRequestWithContext(t.Context(), method, "agent://vm-1.builders"+path, body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +190,11 @@ func TestManyAtOnce(t *testing.T) {
 			}
 		})
 	}
-	<-polled // all of them are there, and stay
+	select {
+	case <-polled: // all of them are there, and stay
+	case <-time.After(20 * time.Second):
+		t.Fatalf("%d polls arrived", waiting.Load())
+	}
 	var busy sync.WaitGroup
 	for i := range 4 {
 		busy.Go(func() {
@@ -321,7 +325,9 @@ func newCable(t *testing.T, to string) *cable {
 					for {
 						n, err := way[0].Read(buf)
 						if err != nil {
-							way[1].Close()
+							if !c.frozen.Load() {
+								way[1].Close()
+							}
 							return
 						}
 						if !c.frozen.Load() {
