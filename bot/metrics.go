@@ -112,7 +112,7 @@ func (m *Metrics) Report(_ context.Context, events []flow.Event) error {
 		switch ev.Kind {
 		case flow.AttemptCompleted:
 			if ev.Result.Cause == flow.CauseInfrastructure {
-				m.failures.WithLabelValues(ev.Job.Host).Inc()
+				m.failures.WithLabelValues(ev.Where()).Inc()
 			}
 		case flow.JobCompleted:
 			m.jobs.WithLabelValues(string(ev.Result.Conclusion), string(ev.Result.Cause)).Inc()

@@ -177,6 +177,14 @@ type Event struct {
 	Mark       *Mark     // JobDetached
 }
 
+// Where says for people where the event's job is: on a host, or a pool.
+func (ev *Event) Where() string {
+	if ev.Host == "" && ev.Job != nil {
+		return ev.Job.Where()
+	}
+	return ev.Host
+}
+
 // Reporter is told what happens in a run. The events of one call belong
 // together: a Reporter that stores them does so at once or not at all.
 type Reporter interface {
