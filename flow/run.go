@@ -110,6 +110,9 @@ type Result struct {
 	Artifacts   []Artifact
 	Lost        bool // it had or may have started, and how it ended is not known
 	NotStarted  bool // it failed, or was cancelled, when the scenario had certainly not started
+	// Kept is the run that the result is of, when the job did not run in this
+	// one; "" when it did. See [RunOptions.Kept].
+	Kept string
 }
 
 // ErrNotStarted is wrapped by an Executor's error when the scenario has

@@ -111,7 +111,7 @@ func (t *Tracker) endJob(rep *flow.JobReport, res flow.Result) {
 		t.ended++
 	}
 	rep.Status, rep.Conclusion, rep.Cause, rep.Error = flow.StatusCompleted, res.Conclusion, res.Cause, res.Error
-	rep.SHA = res.Commit
+	rep.SHA, rep.Kept = res.Commit, res.Kept
 	if res.Artifacts != nil {
 		rep.Artifacts = res.Artifacts
 	}

@@ -18,23 +18,23 @@
 //	%*ENV<N>  config<k>  config()<a><b>  tags()<k>  $l[0]
 //	a ~ b   a // b   a || b   a ?? b !! c
 //
-// Settings for config are read from .tom/env/config.raku or, with --env=X,
-// config.X.raku: one hash of the same kind. As in Raku, text of the environment
+// Settings for config are read from .tom/env/config.raku or, with --env=X or an
+// X in .tom/env/current, config.X.raku: one hash of the same kind, over that of
+// config.any.raku. As in Raku, text of the environment
 // that looks like a number is one in a task's config: 007 there is 7.
 //
 // A task's folder has task.pl, task.bash, task.rb or task.py, the first of
-// them counts, and may have a hook of the same kinds, common.bash, config.yaml
-// with defaults, and tasks/NAME for the hook's run_task. Helpers: config,
+// them counts, and may have a hook (or job) of the same kinds, common.bash,
+// config.raku or config.yaml with defaults, task.check, which is done on its
+// output, and tasks/NAME for the hook's run_task. Helpers: config,
 // task_var, set_stdout, run_task, ignore_error, update_state and the folders
 // root_dir, task_dir, cache_root_dir, cache_dir.
 //
 // # What it refuses
 //
-// Everything else, before the first task: other statements, methods, blocks,
-// heredocs, plugins of the Sparrow repository, task.check, tasks in Raku, Go,
-// PowerShell and PHP, dependencies (cpanfile, Gemfile, requirements.txt,
-// rakufile), folders outside of the checkout. The error names file, line,
-// column and construct, and says that Raku and Tomtit are needed on the host.
+// Everything else, before the first task; README.md has the table, as limits
+// has in the code. The error names file, line, column and construct, and says
+// that Raku and Tomtit are needed on the host, or what to write instead.
 //
 // Values of the environment and of the configuration never become part of a
 // shell's program: tasks read them from files.

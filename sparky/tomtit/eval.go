@@ -42,7 +42,8 @@ func (s *scope) eval(e *expr) any {
 	case opJoin:
 		return s.join(e)
 	case opDefined:
-		if v := s.eval(e.kids[0]); v != nil {
+		v := s.eval(e.kids[0])
+		if _, undefined := v.(typeObject); v != nil && !undefined {
 			return v
 		}
 		return s.eval(e.kids[1])
@@ -59,20 +60,24 @@ func (s *scope) eval(e *expr) any {
 	case opList, opArray:
 		return s.list(e)
 	case opHash:
-		m := make(map[string]any, len(e.kids))
-		for _, k := range e.kids {
-			switch v := s.eval(k).(type) {
-			case pair:
-				m[v.key] = v.value
-			case map[string]any:
-				maps.Copy(m, v)
-			}
-		}
-		return m
+		return s.hash(e)
 	case opPair:
 		return pair{text(s.eval(e.kids[0])), s.eval(e.kids[1])}
 	}
 	return nil
+}
+
+func (s *scope) hash(e *expr) any {
+	m := make(map[string]any, len(e.kids))
+	for _, k := range e.kids {
+		switch v := s.eval(k).(type) {
+		case pair:
+			m[v.key] = v.value
+		case map[string]any:
+			maps.Copy(m, v)
+		}
+	}
+	return m
 }
 
 // use counts the size of a value that gets another place.

@@ -13,6 +13,7 @@ import (
 // call is what a hook asked for.
 type call struct {
 	ignore bool
+	soft   bool
 	task   string
 	vars   map[string]any
 }
@@ -38,8 +39,8 @@ func (t *taskRun) hook(ctx context.Context, file, ext string, vars map[string]an
 		return 1, fmt.Errorf("run hook of task %s: %w", t.name, err)
 	}
 	for _, c := range calls {
-		if c.ignore {
-			t.ignore = true
+		if c.ignore || c.soft {
+			t.ignore, t.soft = t.ignore || c.ignore, t.soft || c.soft
 			continue
 		}
 		if code, err := t.sub(ctx, c, depth); code != 0 || err != nil {
@@ -57,6 +58,9 @@ func (t *taskRun) hook(ctx context.Context, file, ext string, vars map[string]an
 	if err != nil {
 		return 1, err
 	}
+	output := &collector{}
+	_, _ = output.Write(set)
+	t.set = output.lines()
 	return 0, (&tail{buf: set}).printTo(t.out, "hook stdout")
 }
 
@@ -84,6 +88,8 @@ func parseCalls(b []byte) ([]call, error) {
 		switch kind := next(); kind {
 		case "ignore":
 			calls = append(calls, call{ignore: true})
+		case "soft":
+			calls = append(calls, call{soft: true})
 		case "run":
 			c := call{task: next(), vars: make(map[string]any)}
 			n, err := strconv.Atoi(next())

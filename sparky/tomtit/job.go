@@ -19,7 +19,7 @@ type job struct {
 	scenario *scenario
 	scope    *scope
 	opts     options
-	loaded   string // path of the configuration file; "": none
+	loaded   []string // what is said of the configuration files
 	out      *printer
 	tasks    int // task-runs so far
 }
@@ -60,8 +60,18 @@ func (r *Runner) prepare(root *os.Root, action string, o options) (*job, error) 
 }
 
 // readFile reads a file of the checkout that people write.
-func (j *job) readFile(name string) (string, error) {
-	f, err := j.root.Open(name)
+func (j *job) readFile(name string) (string, error) { return readIn(j.root, name) }
+
+func readIn(root *os.Root, name string) (string, error) {
+	// A pipe, which a stranger's checkout may hold, would wait for a writer.
+	info, err := root.Stat(name)
+	if err != nil {
+		return "", err
+	}
+	if !info.Mode().IsRegular() {
+		return "", &flow.Error{File: name, Msg: "this is no regular file"}
+	}
+	f, err := root.Open(name)
 	if err != nil {
 		return "", err
 	}
@@ -76,18 +86,29 @@ func (j *job) readFile(name string) (string, error) {
 	return string(b), nil
 }
 
+// envDir has the configurations of environments.
+const envDir = ".tom/env/"
+
+// currentEnv returns the environment that .tom/env/current names, which tom
+// writes without a newline.
+func currentEnv(root *os.Root) string {
+	name, err := readIn(root, envDir+"current")
+	if err != nil || name == "" {
+		return "default"
+	}
+	return name
+}
+
 // loadConfig reads .tom/env/config.raku, or that of the environment which is
-// asked for, or which .tom/env/current names.
+// asked for, or which .tom/env/current names, over that of the environment any.
 func (j *job) loadConfig() error {
 	name := j.opts.env
 	if name == "" {
-		if current, err := j.readFile(".tom/env/current"); err == nil {
-			name = strings.TrimSpace(current)
-		}
+		name = currentEnv(j.root)
 	}
-	file := ".tom/env/config." + name + ".raku"
-	if name == "" || name == "default" {
-		file = ".tom/env/config.raku"
+	file := envDir + "config." + name + ".raku"
+	if name == "default" {
+		file = envDir + "config.raku"
 	}
 	if !filepath.IsLocal(file) {
 		return nil
@@ -95,17 +116,35 @@ func (j *job) loadConfig() error {
 	if info, err := j.root.Stat(file); err != nil || !info.Mode().IsRegular() {
 		return nil // as tom does: an environment without a file has no settings
 	}
-	src, err := j.readFile(file)
+	config, err := j.evalFile(file)
 	if err != nil {
 		return err
+	}
+	j.loaded = append(j.loaded, "load configuration from "+filepath.Join(j.runner.Dir, file))
+	if common := envDir + "config.any.raku"; j.exists(common) {
+		base, err := j.evalFile(common)
+		if err != nil {
+			return err
+		}
+		j.loaded = append(j.loaded, "mix in common configuration from "+filepath.Join(j.runner.Dir, common))
+		config = merge(base, config)
+	}
+	j.scope.config = config
+	return j.tooLarge()
+}
+
+// evalFile reads a file that is one hash of Raku.
+func (j *job) evalFile(file string) (map[string]any, error) {
+	src, err := j.readFile(file)
+	if err != nil {
+		return nil, err
 	}
 	e, err := parseConfig(file, src)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	j.scope.config, _ = j.scope.eval(e).(map[string]any)
-	j.loaded = filepath.Join(j.runner.Dir, file)
-	return j.tooLarge()
+	config, _ := j.scope.eval(e).(map[string]any)
+	return config, nil
 }
 
 func (j *job) tooLarge() error {
@@ -143,10 +182,8 @@ func (j *job) check() error {
 }
 
 // refuse returns a function that refuses what is at pos.
-func (j *job) refuse(pos flow.Pos) func(format string, args ...any) error {
-	return func(format string, args ...any) error {
-		return &flow.Error{File: j.scenario.file, Pos: pos, Msg: fmt.Sprintf(format, args...), Hint: needsHost}
-	}
+func (j *job) refuse(pos flow.Pos) func(l *limit, construct string) error {
+	return func(l *limit, construct string) error { return l.error(j.scenario.file, pos, construct) }
 }
 
 // checkStmt checks what a statement will run with.
@@ -167,7 +204,7 @@ func (j *job) checkStmt(s stmt, values []any) error {
 		return err
 	case callDirectory:
 		if text(values[0]) == "" {
-			return refuse("directory without a name")
+			return &flow.Error{File: j.scenario.file, Pos: s.pos, Msg: "directory has no name", Hint: "write directory \"name\""}
 		}
 	}
 	return nil
@@ -175,8 +212,8 @@ func (j *job) checkStmt(s stmt, values []any) error {
 
 // run runs the statements up to the first that fails.
 func (j *job) run(ctx context.Context) (int, error) {
-	if j.loaded != "" {
-		if err := j.out.say("load configuration from " + j.loaded); err != nil {
+	for _, line := range j.loaded {
+		if err := j.out.say(line); err != nil {
 			return 1, err
 		}
 	}

@@ -21,6 +21,22 @@ const (
 	// MaxState of what a task leaves in its state or asks for in a hook, in
 	// bytes: it is read into memory.
 	MaxState = 16 << 20
+	// MaxChecks is how many lines a task.check may have, each of which goes
+	// through the output of its task.
+	MaxChecks = 10_000
+	// MaxPattern of a regex, in bytes: it is one line that somebody wrote.
+	MaxPattern = 4 << 10
+	// MaxProgram of a regex, in instructions of Go's regexp: a character of
+	// text may take as many steps.
+	MaxProgram = 5_000
+	// MaxMatch is how many instructions a regex may take for one line, about
+	// ten seconds: no deadline ends a match.
+	MaxMatch = 1 << 31
+	// MaxChecked of the output that checks look at, in bytes: they need all
+	// of it at once.
+	MaxChecked = 64 << 20
+	// MaxListed scenarios are named when one is not found: a message is read.
+	MaxListed = 100
 	// MaxTaskDepth of hooks that run tasks that have hooks: a task that runs
 	// itself would not end.
 	MaxTaskDepth = 32

@@ -1,6 +1,7 @@
 package tomtit
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"strings"
@@ -31,6 +32,25 @@ func (p *printer) header(text string) error {
 		return p.say("\x1b[1;36m[" + text + "]\x1b[0m")
 	}
 	return p.say("[" + text + "]")
+}
+
+// result prints a check that was done, or a note of a task.check.
+func (p *printer) result(r checkResult) error {
+	status, color := "True", "36"
+	if !r.status || r.soft {
+		status, color = "False", "31"
+	}
+	switch {
+	case r.note && p.color:
+		return p.say("\x1b[33m# " + r.text + "\x1b[0m")
+	case r.note:
+		return p.say(r.text)
+	case !p.color:
+		return p.say(r.text + " " + status)
+	case r.soft:
+		status = "~FAIL"
+	}
+	return p.say(r.text + " \x1b[" + color + "m" + status + "\x1b[0m")
 }
 
 // line prints a line of a task with the time of the host.
@@ -108,7 +128,7 @@ func readable(b []byte) string {
 	for len(b) > 0 {
 		r, n := utf8.DecodeRune(b)
 		if r == utf8.RuneError && n == 1 {
-			fmt.Fprintf(&s, "\U0010FFFDx%02X", b[0])
+			fmt.Fprintf(&s, "%cx%02X", notUTF8, b[0])
 		} else {
 			s.Write(b[:n])
 		}
@@ -116,6 +136,54 @@ func readable(b []byte) string {
 	}
 	return s.String()
 }
+
+// collector is a writer that keeps all of an output for checks.
+type collector struct {
+	buf  bytes.Buffer
+	over bool
+}
+
+func (c *collector) Write(b []byte) (int, error) {
+	if c.over = c.over || c.buf.Len()+len(b) > MaxChecked; !c.over {
+		c.buf.Write(b)
+	}
+	return len(b), nil
+}
+
+// lines splits what was written as [lines] does. A byte that is not UTF-8 is
+// one character for checks.
+func (c *collector) lines() []string {
+	var out []string
+	text := c.buf.Bytes()
+	for len(text) > 0 {
+		end := bytes.IndexAny(text, "\n\r")
+		if end < 0 {
+			return append(out, matchable(text))
+		}
+		out = append(out, matchable(text[:end]))
+		text = text[end+1:]
+	}
+	return out
+}
+
+func matchable(b []byte) string {
+	if utf8.Valid(b) {
+		return string(b)
+	}
+	var s strings.Builder
+	for len(b) > 0 {
+		r, n := utf8.DecodeRune(b)
+		if r == utf8.RuneError && n == 1 {
+			r = notUTF8
+		}
+		s.WriteRune(r)
+		b = b[n:]
+	}
+	return s.String()
+}
+
+// notUTF8 is how Raku begins what stands for a byte that is not UTF-8.
+const notUTF8 = '\U0010FFFD'
 
 // tail is a writer that keeps the last MaxStderr bytes.
 type tail struct {

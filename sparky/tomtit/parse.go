@@ -1,6 +1,7 @@
 package tomtit
 
 import (
+	"slices"
 	"sort"
 	"strings"
 	"unicode/utf8"
@@ -96,7 +97,14 @@ func (p *parser) refuse(construct string) {
 		p.fail("scenario ends too early", "close what is open before")
 		return
 	}
-	p.fail(`"`+construct+`" is not supported by the built-in runner`, needsHost)
+	p.refuseAs(limitSyntax, construct)
+}
+
+// refuseAs refuses a construct at the current place.
+func (p *parser) refuseAs(l *limit, construct string) {
+	if p.err == nil {
+		p.err = l.error(p.file, p.at(p.off), `"`+construct+`"`)
+	}
 }
 
 // construct returns the word, number or run of signs at the current place.
@@ -238,7 +246,8 @@ func (p *parser) endStatement() {
 func (p *parser) statement() (s stmt, keep bool) {
 	start := p.off
 	s.pos = p.at(start)
-	switch word := p.ident(); word {
+	word := p.ident()
+	switch word {
 	case "use":
 		p.use()
 		return s, false
@@ -254,9 +263,19 @@ func (p *parser) statement() (s stmt, keep bool) {
 		p.checkCall(start, &s)
 		return s, true
 	}
-	p.off = start
+	if p.off = start; slices.Contains(dslFunctions, word) {
+		p.refuseAs(limitPlugin, word)
+	}
 	p.unsupported()
 	return s, false
+}
+
+// dslFunctions of Sparrow6 run plugins of its repository, the built-in ones aside.
+var dslFunctions = []string{
+	"cpan-package", "cpan-package-install", "directory-delete", "file", "file-create", "file-delete", "git-scm",
+	"group", "group-create", "group-delete", "http-ok", "package-install", "proc-exists", "proc-exists-by-footprint", "proc-exists-by-pid", "scp",
+	"service-disable", "service-enable", "service-restart", "service-start", "service-stop", "ssh", "systemd-service", "template", "template-create",
+	"template6", "user", "user-create", "user-delete", "zef",
 }
 
 // use accepts what changes nothing here.
@@ -271,7 +290,7 @@ func (p *parser) use() {
 	case name == "Sparrow6::DSL" || name == "strict":
 	default:
 		p.off = start
-		p.refuse("use " + name)
+		p.refuseAs(limitModule, "use "+name)
 	}
 }
 
@@ -349,7 +368,7 @@ func (p *parser) checkCall(start int, s *stmt) {
 	p.off = start
 	for _, a := range s.args {
 		if a.op == opPair {
-			p.refuse(s.call + " with named arguments")
+			p.refuseAs(limitArguments, s.call+" with named arguments")
 		}
 	}
 	switch n := len(s.args); {
@@ -357,13 +376,13 @@ func (p *parser) checkCall(start int, s *stmt) {
 		p.refuse(s.call + " without arguments")
 	case s.call == callSay:
 	case s.call == callDirectory && n > 1:
-		p.refuse("directory with options")
+		p.refuseAs(limitArguments, "directory with options")
 	case s.call == callTask && n == 2 && !mayBeHash(s.args[1]) || s.call == callTask && n > 2:
-		p.refuse(`task-run with a plugin`)
+		p.refuseAs(limitPlugin, "task-run with a plugin")
 	case s.call == callBash && n == 2 && !mayBeHash(s.args[1]):
-		p.refuse("bash with a user")
+		p.refuseAs(limitArguments, "bash with a user")
 	case n > 2:
-		p.refuse(s.call + " with more than two arguments")
+		p.refuseAs(limitArguments, s.call+" with more than two arguments")
 	}
 	p.off = end
 }

@@ -2,11 +2,13 @@ package tomtit
 
 import (
 	"context"
+	"io"
 	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -19,7 +21,7 @@ type bashCall struct {
 }
 
 // bashOptions reads the arguments of bash.
-func bashOptions(values []any, refuse func(string, ...any) error) (c bashCall, err error) {
+func bashOptions(values []any, refuse func(*limit, string) error) (c bashCall, err error) {
 	c.command = text(values[0])
 	c.title = c.command
 	opts := map[string]any{}
@@ -40,16 +42,16 @@ func bashOptions(values []any, refuse func(string, ...any) error) (c bashCall, e
 		case "envvars":
 			env, ok := v.(map[string]any)
 			if !ok && v != nil {
-				return c, refuse("envvars of bash that are no hash")
+				return c, refuse(limitArguments, "envvars of bash that are no hash")
 			}
 			for _, name := range slices.Sorted(maps.Keys(env)) {
 				if !identifier(name) {
-					return c, refuse("environment variable %q has a name that no shell takes", name)
+					return c, refuse(limitArguments, "environment variable "+strconv.Quote(name)+" of bash")
 				}
 				c.env = append(c.env, name+"="+text(env[name]))
 			}
 		default:
-			return c, refuse("option %q of bash is not supported by the built-in runner", k)
+			return c, refuse(limitArguments, "option "+strconv.Quote(k)+" of bash")
 		}
 	}
 	return c, nil
@@ -105,5 +107,5 @@ func (j *job) plugin(ctx context.Context, cmd *exec.Cmd, name string) (int, erro
 	if err := j.out.header("task run: task.bash - " + name); err != nil {
 		return 1, err
 	}
-	return j.show(ctx, cmd, name, false, 1)
+	return j.show(ctx, cmd, name, false, 1, io.Discard)
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -75,7 +76,7 @@ func (r *Runner) Run(ctx context.Context, action string, opts []string) (exitCod
 	case kind == kindNoTom:
 		return 1, p.say("tomtit is not initialized, run tom --init")
 	case kind == kindMissing:
-		return 1, p.say("scenario " + action + " not found")
+		return 1, r.notFound(p, action)
 	case kind == kindBash:
 		bash, err := lookPath("bash", r.Env)
 		if err != nil {
@@ -91,6 +92,35 @@ func (r *Runner) Run(ctx context.Context, action string, opts []string) (exitCod
 		return 1, err
 	}
 	return j.run(ctx)
+}
+
+// notFound says that there is no such scenario, as tom does, and which there
+// are, as tom --list does.
+func (r *Runner) notFound(p *printer, action string) error {
+	root, err := os.OpenRoot(r.Dir)
+	if err != nil {
+		return fmt.Errorf("open checkout: %w", err)
+	}
+	defer func() { _ = root.Close() }()
+	entries, err := fs.ReadDir(root.FS(), ".tom")
+	if err != nil {
+		return fmt.Errorf("list scenarios: %w", err)
+	}
+	var names []string
+	for _, e := range entries {
+		name, isRaku := strings.CutSuffix(e.Name(), ".raku")
+		name, isBash := strings.CutSuffix(name, ".bash")
+		if info, err := root.Stat(path.Join(".tom", e.Name())); isRaku != isBash && err == nil && info.Mode().IsRegular() {
+			names = append(names, readable([]byte(name)))
+		}
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	if over := len(names) - MaxListed; over > 0 {
+		names = append(names[:MaxListed], fmt.Sprintf("(%d more)", over))
+	}
+	lines := append([]string{"scenario " + action + " not found", "[" + currentEnv(root) + "@scenarios list]"}, names...)
+	return p.say(strings.Join(lines, "\n"))
 }
 
 // kind is how an action is run.

@@ -6,9 +6,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -134,6 +137,64 @@ func TestSymlinksOutOfTheCheckout(t *testing.T) {
 				t.Errorf("%d, %v, output %q", code, err, out.String())
 			}
 		})
+	}
+}
+
+// A file of a task that lies elsewhere, or that is none, is refused, not taken
+// for missing.
+func TestFilesOfTasksOutOfTheCheckout(t *testing.T) {
+	outside := checkout(t, parseArchive("-- x --\necho outside\n"))
+	for _, name := range []string{
+		"t/task.bash", "t/task.raku", "t/hook.bash", "t/job.py", "t/task.check", "t/common.bash", "t/config.yaml", "t/config.raku",
+		"t/tasks/sub/task.bash", "t/tasks/sub/task.check", "u/task.check",
+	} {
+		for kind, create := range map[string]func(file string) error{
+			"link": func(file string) error { return os.Symlink(filepath.Join(outside, "x"), file) },
+			"pipe": func(file string) error { return syscall.Mkfifo(file, 0o644) },
+		} {
+			t.Run(kind+" "+name, func(t *testing.T) {
+				dir := checkout(t, parseArchive("-- .tom/x.raku --\nsay 'before';\ntask-run 't';\ntask-run 't@u';\n-- t/hook.bash --\nrun_task sub\n-- t/task.pl --\nprint 'x';\n-- t/tasks/sub/task.py --\nprint(1)\n-- u/task.bash --\ntrue\n"))
+				file := filepath.Join(dir, name)
+				if err := os.Remove(file); err != nil && !os.IsNotExist(err) {
+					t.Fatal(err)
+				}
+				if err := create(file); err != nil {
+					t.Fatal(err)
+				}
+				var out bytes.Buffer
+				r := &tomtit.Runner{Dir: dir, Env: baseEnv(t), Out: &out, Cache: t.TempDir()}
+				code, err := r.Run(t.Context(), "x", nil)
+				if code == 0 || err == nil || !strings.Contains(err.Error(), strconv.Quote(name)) || out.Len() > 0 {
+					t.Errorf("%d, %v, output %q", code, err, out.String())
+				}
+			})
+		}
+	}
+}
+
+// A hook cannot run what is not below its own folder tasks.
+func TestHookStaysInItsFolder(t *testing.T) {
+	for _, task := range []string{"../../u", "/u", "../../../../etc", "x/../../../u", ".."} {
+		dir := checkout(t, parseArchive("-- .tom/x.raku --\ntask-run 't';\n-- t/hook.bash --\nrun_task "+task+"\n-- t/tasks/keep/task.bash --\ntrue\n-- u/task.bash --\necho outside\n"))
+		var out bytes.Buffer
+		r := &tomtit.Runner{Dir: dir, Env: baseEnv(t), Out: &out, Cache: t.TempDir()}
+		if code, err := r.Run(t.Context(), "x", nil); err != nil || strings.Contains(out.String(), "outside\n") {
+			t.Errorf("%s: %d, %v, output %q", task, code, err, out.String())
+		}
+	}
+}
+
+// Checks look at the whole of a large output; one that is larger than they
+// may look at fails the task.
+func TestChecksOfLargeOutput(t *testing.T) {
+	script := "-- t/task.bash --\nhead -c $1 /dev/zero | tr '\\0' a; echo; echo end\n"
+	for size, want := range map[string]string{"16777216": "", "70000000": "more than 67108864 bytes"} {
+		dir := checkout(t, parseArchive("-- .tom/x.raku --\ntask-run 't';\n-- t/task.check --\nbegin:\nregexp: ^^ a+ $$\nend\nend:\n"+strings.ReplaceAll(script, "$1", size)))
+		r := &tomtit.Runner{Dir: dir, Env: baseEnv(t), Out: io.Discard, Cache: t.TempDir()}
+		code, err := r.Run(t.Context(), "x", nil)
+		if want == "" && (code != 0 || err != nil) || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s bytes: %d, %v", size, code, err)
+		}
 	}
 }
 

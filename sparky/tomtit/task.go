@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"os"
 	"os/exec"
 	"path"
@@ -28,6 +29,9 @@ type taskRun struct {
 	cache  string         // cache_root_dir
 	config map[string]any // merged parameters
 	ignore bool           // a hook asked to ignore the next task's failure
+	soft   bool           // a hook asked to ignore the next task's failed checks
+	set    []string       // output that a hook has set, which is the task's for checks
+	failed int            // checks that have failed and were ignored
 }
 
 // The exit code of tom when a hook fails.
@@ -48,6 +52,9 @@ func (j *job) task(ctx context.Context, name string, params map[string]any) (sta
 		return nil, 1, err
 	}
 	t := &taskRun{job: j, name: name, dir: dir, config: merge(defaults, configValue(params).(map[string]any))}
+	if err := stringifyArgs(t.config); err != nil {
+		return nil, 1, j.out.say(err.Error())
+	}
 	if err := t.makeCache(); err != nil {
 		return nil, 1, fmt.Errorf("prepare task %s: %w", name, err)
 	}
@@ -58,6 +65,11 @@ func (j *job) task(ctx context.Context, name string, params map[string]any) (sta
 	if err != nil {
 		return nil, 1, err
 	}
+	var failed any = typeObject("Int")
+	if t.failed > 0 {
+		failed = intNumber(big.NewInt(int64(t.failed)))
+	}
+	state["__data__"] = map[string]any{"task-check-err-cnt": failed}
 	return state, 0, os.RemoveAll(t.cache)
 }
 
@@ -90,7 +102,8 @@ func (t *taskRun) folder(ctx context.Context, folder string, vars map[string]any
 	if depth > MaxTaskDepth {
 		return 1, fmt.Errorf("run task %s: more than %d hooks inside of each other", folder, MaxTaskDepth)
 	}
-	if hook, ext := t.pick(folder, "hook", taskExts[:]); hook != "" {
+	t.set = nil
+	if hook, ext := t.pickHook(folder); hook != "" {
 		if code, err := t.hook(ctx, hook, ext, vars, depth); code != 0 || err != nil {
 			return code, err
 		}
@@ -111,9 +124,23 @@ func (t *taskRun) folder(ctx context.Context, folder string, vars map[string]any
 			return 1, err
 		}
 	}
-	ignore := t.ignore
-	t.ignore = false
-	return t.show(ctx, cmd, t.name, ignore, 255)
+	ignore, soft, set := t.ignore, t.soft, t.set
+	t.ignore, t.soft, t.set = false, false, nil
+	checks, err := t.checks(folder)
+	if err != nil {
+		return 1, err
+	}
+	if checks == nil {
+		return t.show(ctx, cmd, t.name, ignore, 255, io.Discard)
+	}
+	var output collector
+	if code, err := t.show(ctx, cmd, t.name, ignore, 255, &output); code != 0 || err != nil {
+		return code, err
+	}
+	if output.over {
+		return 1, fmt.Errorf("check output of task %s: more than %d bytes", t.name, MaxChecked)
+	}
+	return t.verify(ctx, checks, append(set, output.lines()...), soft)
 }
 
 // dump prints the text of a task.
@@ -133,14 +160,14 @@ func (t *taskRun) dump(file string) error {
 	return nil
 }
 
-// show runs the process of a task and prints it as tom does. A failure is at
-// most the exit code worst.
-func (j *job) show(ctx context.Context, cmd *exec.Cmd, name string, ignore bool, worst int) (int, error) {
+// show runs the process of a task and prints it as tom does; its output goes
+// to also as well. A failure is at most the exit code worst.
+func (j *job) show(ctx context.Context, cmd *exec.Cmd, name string, ignore bool, worst int, also io.Writer) (int, error) {
 	if err := j.out.header("task stdout"); err != nil {
 		return 1, err
 	}
 	stdout, stderr := &lines{print: j.out.line}, &tail{}
-	code, err := j.start(ctx, cmd, stdout, stderr)
+	code, err := j.start(ctx, cmd, io.MultiWriter(stdout, also), stderr)
 	if err != nil {
 		_ = stdout.Close()
 		_ = stderr.printTo(j.out, "task stderr")
@@ -174,6 +201,9 @@ func (j *job) start(ctx context.Context, cmd *exec.Cmd, stdout, stderr io.Writer
 // command makes the process of a task's or a hook's file. cmd.Path is still
 // the program's name.
 func (t *taskRun) command(file, ext string, vars map[string]any, depth int) (*exec.Cmd, error) {
+	if err := t.syncState(); err != nil {
+		return nil, err
+	}
 	dir := filepath.Join(t.cache, strconv.Itoa(depth))
 	if err := t.deploy(dir, filepath.Dir(file), vars); err != nil {
 		return nil, fmt.Errorf("prepare task %s: %w", file, err)
@@ -196,7 +226,7 @@ func (t *taskRun) command(file, ext string, vars map[string]any, depth int) (*ex
 	case "rb":
 		name, args = "sparrow6lib.rb", []string{"ruby", "-I", dir, "-I", lib, "-r", "sparrow6lib", script}
 	default:
-		return nil, unsupportedFile(file)
+		return nil, unsupportedFile(limitLanguage, file)
 	}
 	helper, err := library.ReadFile("lib/" + name)
 	if err != nil {
@@ -280,6 +310,21 @@ func osName() string {
 		}
 	}
 	return "linux"
+}
+
+// syncState puts what tasks in Bash left as state where the others read it.
+func (t *taskRun) syncState() error {
+	if _, err := os.Lstat(filepath.Join(t.cache, "state")); absent(err) {
+		return nil
+	}
+	state, err := t.state()
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(t.cache, "state.json"), appendJSON(nil, state), 0o600); err != nil {
+		return err
+	}
+	return os.Remove(filepath.Join(t.cache, "state"))
 }
 
 // state collects what update_state left, of which the shell's part is not JSON.

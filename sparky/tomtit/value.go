@@ -18,6 +18,9 @@ type list struct {
 	array bool
 }
 
+// typeObject is what a variable of a Raku type holds without a value.
+type typeObject string
+
 // pair is a Raku Pair outside of a hash.
 type pair struct {
 	key   string
@@ -94,6 +97,8 @@ func writeGist(b *strings.Builder, v any) {
 	switch v := v.(type) {
 	case nil:
 		b.WriteString("(Any)")
+	case typeObject:
+		b.WriteString("(" + string(v) + ")")
 	case list:
 		brackets := "()"
 		if v.array {
@@ -128,6 +133,8 @@ func writeGist(b *strings.Builder, v any) {
 // allomorphs become their numbers, and infinite ones nothing.
 func configValue(v any) any {
 	switch v := v.(type) {
+	case typeObject:
+		return nil
 	case allomorph:
 		return configValue(v.num)
 	case number:

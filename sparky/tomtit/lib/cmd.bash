@@ -39,7 +39,7 @@ ignore_error() { printf 'ignore\0' >>"$cache_dir/calls"; }
 
 ignore_task_error() { ignore_error; }
 
-ignore_task_check_error() { :; }
+ignore_task_check_error() { printf 'soft\0' >>"$cache_dir/calls"; }
 
 run_task() {
   local __cromt_task=${1-}

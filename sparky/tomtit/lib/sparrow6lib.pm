@@ -59,9 +59,12 @@ sub ignore_error { sparrow6lib::write_file('>>:raw', cache_dir() . '/calls', "ig
 
 sub ignore_task_error { ignore_error() }
 
-sub ignore_task_check_error { }
+sub ignore_task_check_error { sparrow6lib::write_file('>>:raw', cache_dir() . '/calls', "soft\0") }
 
-sub get_state { return sparrow6lib::json()->decode(sparrow6lib::read_file(cache_root_dir() . '/state.json')) }
+sub get_state {
+    return {} unless -e cache_root_dir() . '/state.json';
+    return sparrow6lib::json()->decode(sparrow6lib::read_file(cache_root_dir() . '/state.json'));
+}
 
 sub update_state {
     my ($state) = @_;

@@ -96,10 +96,12 @@ def ignore_task_error(val=None):
 
 
 def ignore_task_check_error(val=None):
-    pass
+    _call("soft")
 
 
 def get_state():
+    if not _os.path.exists(cache_root_dir() + "/state.json"):
+        return {}
     return _json(cache_root_dir() + "/state.json")
 
 
