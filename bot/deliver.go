@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
+	"time"
 
-	"github.com/cromt/cromt/bot/checks"
 	"github.com/cromt/cromt/bot/event"
 	"github.com/cromt/cromt/bot/githubapp"
 	"github.com/cromt/cromt/bot/store"
@@ -25,10 +26,13 @@ const (
 
 // Intake turns deliveries into runs.
 type Intake struct {
-	Store    *store.Store
-	GitHub   *githubapp.App
-	Settings *Settings
-	Logger   *slog.Logger
+	Store     *store.Store
+	GitHub    *githubapp.App
+	Settings  *Settings
+	Installed *Installed
+	Logger    *slog.Logger
+
+	replies [32]sync.Mutex // each of some pull requests
 }
 
 // Deliver works a delivery; see [store.Workers]. What it writes, and that the
@@ -45,14 +49,20 @@ func (i *Intake) Deliver(ctx context.Context, id int64) error {
 	}
 	log := i.Logger.With("delivery", d.GUID, "event", d.Event, "repo", ev.Repo.FullName)
 	switch {
+	case ev.Change != nil:
+		if err := i.Installed.Changed(ctx, ev.Installation); err != nil {
+			return err
+		}
 	case ev.Installation == 0 || ev.Repo.FullName == "":
 	case ev.Comment != nil && ev.Name == "issue_comment":
 		return i.comment(ctx, d.ID, &ev, log)
-	case ev.CheckRun != nil:
-		return i.button(ctx, d.ID, &ev, log)
+	case ev.CheckRun != nil, ev.CheckSuite != nil:
+		return i.button(ctx, d, &ev, log)
+	case ev.PullRequest != nil && ev.Action == "closed":
+		return i.closed(ctx, d, ev.PullRequest)
 	default:
 		if change, ok := trigger.FromGitHub(&ev); ok {
-			return i.code(ctx, d.ID, &ev, change, log)
+			return i.code(ctx, d, &ev, change, log)
 		}
 	}
 	return i.processed(ctx, d.ID)
@@ -71,37 +81,84 @@ type change struct {
 	ref    string
 	pull   *event.PullRequest // nil: none
 	config []byte
-	line   trigger.Line
+	asked  time.Time // when GitHub was asked for the head
+}
+
+// outdated asks GitHub whether the change is still the newest of its branch or
+// pull request: deliveries come late and out of order. It returns why not.
+func (i *Intake) outdated(ctx context.Context, c *change) (string, error) {
+	c.asked = time.Now()
+	var now trigger.Truth
+	switch {
+	case c.pull != nil:
+		pull, err := c.repo.Checks().PullRequest(ctx, c.repo.Name(), c.pull.Number)
+		if err != nil {
+			return "", err
+		}
+		now = trigger.Truth{Head: pull.HeadSHA, Open: pull.Open}
+	case c.Name == "push" && c.branch != "":
+		head, err := c.repo.Commit(ctx, "heads/"+c.branch)
+		if err != nil && !errors.Is(err, githubapp.ErrNotFound) {
+			return "", err
+		}
+		now.Head = head.SHA
+	default:
+		return "", nil
+	}
+	return trigger.Outdated(c.Name, c.sha, now), nil
 }
 
 // code answers a push, a pull request or a merge group with one run, even if
 // there is nothing to run: a required check has to be concluded.
-func (i *Intake) code(ctx context.Context, delivery int64, ev *event.Event, te trigger.Event, log *slog.Logger) error {
+func (i *Intake) code(ctx context.Context, d *store.Delivery, ev *event.Event, te trigger.Event, log *slog.Logger) error {
 	c := change{Event: te, repo: i.GitHub.Repo(ev.Installation, ev.Repo.FullName)}
 	c.read(ev)
-	if c.pull != nil {
-		now, err := c.repo.Checks().PullRequest(ctx, ev.Repo.FullName, c.pull.Number)
-		if err != nil {
+	why, err := i.outdated(ctx, &c)
+	if err != nil {
+		return err
+	}
+	if why != "" && c.pull != nil {
+		log.Info("nothing done", "why", why) // its commits have been pushed, or are a fork's
+		return i.late(ctx, d, &c)
+	}
+	if c.fork() {
+		if err := i.forkEvent(ctx, d, c.pull); err != nil {
 			return err
 		}
-		if why := trigger.Outdated(c.Name, c.sha, trigger.Truth{Head: now.HeadSHA, Open: now.Open}); why != "" {
-			log.Info("nothing done", "why", why)
-			return i.processed(ctx, delivery)
-		}
 	}
-	var err error
-	c.config, err = c.repo.File(ctx, i.Settings.ConfigPath, c.configRef())
+	ref, err := c.configRef(ctx)
+	if err != nil {
+		return err
+	}
+	c.config, err = c.repo.File(ctx, i.Settings.ConfigPath, ref)
+	if err := i.Installed.pushed(ctx, ev, c.config, err); err != nil {
+		return err
+	}
 	if errors.Is(err, githubapp.ErrNotFound) {
-		return i.processed(ctx, delivery)
+		return i.processed(ctx, d.ID)
 	}
 	if err != nil {
 		return err
 	}
-	run, err := i.newRun(ctx, ev, &c)
+	run, err := i.newRun(ctx, ev, &c, why)
 	if err != nil {
 		return err
 	}
-	return i.create(ctx, delivery, run, &c, log)
+	return i.create(ctx, d.ID, run, &c, log)
+}
+
+// late is the end of a delivery about a commit that is not the head. Of a
+// fork it says that approvals which are older than it may be of code that was
+// replaced in between.
+func (i *Intake) late(ctx context.Context, d *store.Delivery, c *change) error {
+	return i.Store.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if c.fork() {
+			if err := tx.Revoke(ctx, d.Repo, int64(c.pull.Number), c.sha, d.ReceivedAt); err != nil {
+				return err
+			}
+		}
+		return tx.Processed(ctx, d.ID)
+	})
 }
 
 // read takes over what the kinds of events call differently.
@@ -109,30 +166,28 @@ func (c *change) read(ev *event.Event) {
 	switch {
 	case ev.Push != nil:
 		c.sha, c.branch, c.ref = ev.Push.After, ev.Push.Branch, ev.Push.Ref
-		c.line.Branch = c.branch
 	case ev.PullRequest != nil:
 		c.pull = ev.PullRequest
 		c.sha, c.branch, c.ref = c.pull.HeadSHA, c.pull.HeadRef, fmt.Sprintf("refs/pull/%d/head", c.pull.Number)
-		c.line.Pull = c.pull.Number
 	case ev.MergeGroup != nil:
 		c.sha, c.ref = ev.MergeGroup.HeadSHA, ev.MergeGroup.HeadRef
 	}
 }
 
-// configRef is where the configuration is read: of a fork's pull request in
-// the branch that it goes into, which its author cannot write to.
-func (c *change) configRef() string {
+// configRef is where the configuration is read: of a fork's pull request at
+// the tip of the branch that it goes into, which its author cannot write to.
+func (c *change) configRef(ctx context.Context) (string, error) {
 	if c.fork() {
-		return c.pull.BaseSHA
+		return tip(ctx, c.repo, c.pull.BaseRef)
 	}
-	return c.sha
+	return c.sha, nil
 }
 
 func (c *change) fork() bool { return c.pull != nil && c.pull.Fork }
 
 // newRun decides what of the configuration runs. One that is wrong makes a run
 // too: its check says what is wrong.
-func (i *Intake) newRun(ctx context.Context, ev *event.Event, c *change) (*store.Run, error) {
+func (i *Intake) newRun(ctx context.Context, ev *event.Event, c *change, outdated string) (*store.Run, error) {
 	run := &store.Run{
 		ID: flow.NewRunID(), Key: trigger.CodeKey(ev.Repo.FullName, c.sha, trigger.Digest(c.config)), Class: ClassCode,
 		Repo: ev.Repo.FullName, Installation: ev.Installation, SHA: c.sha, Ref: c.ref, Branch: c.branch,
@@ -141,6 +196,9 @@ func (i *Intake) newRun(ctx context.Context, ev *event.Event, c *change) (*store
 	}
 	if c.pull != nil {
 		run.Origin.PullNumber, run.Origin.Title = int64(c.pull.Number), c.pull.Title
+	}
+	if c.fork() {
+		run.Key = trigger.ForkKey(run.Repo, c.pull.Number, c.sha, trigger.Digest(c.config))
 	}
 	if ev.MergeGroup != nil {
 		run.Class, run.Key = ClassMergeGroup, trigger.MergeGroupKey(ev.Repo.FullName, c.sha)
@@ -158,6 +216,8 @@ func (i *Intake) newRun(ctx context.Context, ev *event.Event, c *change) (*store
 		run.Origin.Reason = "the configuration is wrong"
 	case event.SkipsCI(message) && ev.MergeGroup == nil:
 		run.Origin.Reason = "the commit's message asks for it with [skip ci]"
+	case outdated != "" && file.Overlap.Value != string(trigger.RunBeside): // where all run, their order is of no matter
+		run.Origin.Reason = outdated
 	default:
 		if err := i.changedFiles(ctx, ev, c, file); err != nil {
 			return nil, err
@@ -206,69 +266,3 @@ func reasons(f *flow.File, sel trigger.Selection) string {
 	}
 	return b.String()
 }
-
-// create stores the run, with what it does to older ones.
-func (i *Intake) create(ctx context.Context, delivery int64, run *store.Run, c *change, log *slog.Logger) error {
-	if run.Origin.Fork && len(run.Spec.Roots) > 0 {
-		run.State = store.Waiting
-		if err := i.askApproval(ctx, run, c); err != nil {
-			return err
-		}
-	}
-	return i.Store.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		made, created, err := tx.CreateRun(ctx, run)
-		if err != nil {
-			return err
-		}
-		if created {
-			log.Info("run created", "run", made.ID, "sha", run.SHA, "projects", run.Spec.Roots)
-			if err := i.supersede(ctx, tx, made, c); err != nil {
-				return err
-			}
-		}
-		return tx.Processed(ctx, delivery)
-	})
-}
-
-// supersede cancels older runs of the same branch or pull request, if the
-// configuration wants that.
-func (i *Intake) supersede(ctx context.Context, tx *store.Tx, run *store.Run, c *change) error {
-	file, err := flow.Parse(run.Spec.ConfigPath, run.Spec.Config)
-	if err != nil || run.Class != ClassCode {
-		return nil //nolint:nilerr // a wrong configuration says nothing about older runs
-	}
-	older, err := tx.Open(ctx, run.Repo, c.line.Branch, int64(c.line.Pull), run.Class)
-	if err != nil {
-		return err
-	}
-	for _, o := range older {
-		if o.ID == run.ID || o.SHA == run.SHA {
-			continue
-		}
-		line := trigger.Line{Pull: int(o.Origin.PullNumber)}
-		if line.Pull == 0 {
-			line.Branch = o.Branch
-		}
-		if trigger.Overlap(file, c.line, line) != trigger.CancelOlder {
-			continue
-		}
-		if err := tx.Cancel(ctx, o.ID, "a newer commit", run.ID); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// askApproval shows that the code of a fork waits for somebody.
-func (i *Intake) askApproval(ctx context.Context, run *store.Run, c *change) error {
-	v := checks.Verdict{
-		Repo: run.Repo, SHA: run.SHA, Name: checkName(run), ExternalID: approvalID(run), Conclusion: checks.ActionRequired,
-		Title: "waits for an approval: the code is of a fork", Approve: true,
-		Summary: fmt.Sprintf("Nothing of it runs before somebody with write access has looked at commit `%s`, and either clicks Approve or comments\n\n    /cromt ok %[1]s\n\nIt gets no secrets, and only hosts that take forks. A new push needs a new approval.\n", run.SHA),
-	}
-	return c.repo.Checks().Post(ctx, v)
-}
-
-// approvalID is the external_id of the check that asks for an approval: the
-// same however often the delivery is worked.
-func approvalID(run *store.Run) string { return "approve/" + trigger.Digest([]byte(run.Key))[:32] }

@@ -17,7 +17,7 @@ import (
 type logs struct {
 	claim *store.Claim
 	log   *slog.Logger
-	size  func(job string, attempt int) (int64, error)
+	read  func(job string, attempt int, offset int64, limit int) (store.Log, error)
 
 	mu    sync.Mutex
 	parts map[logKey]*logPart
@@ -42,22 +42,40 @@ type logPart struct {
 func newLogs(ctx context.Context, s *store.Store, claim *store.Claim, log *slog.Logger) *logs {
 	l := &logs{
 		claim: claim, log: log, parts: map[logKey]*logPart{}, wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
-		size: func(job string, attempt int) (int64, error) {
-			log, err := s.ReadLog(ctx, claim.Run, job, attempt, 0, 1)
-			return log.Size, err
+		read: func(job string, attempt int, offset int64, limit int) (store.Log, error) {
+			return s.ReadLog(context.WithoutCancel(ctx), claim.Run, job, attempt, offset, limit)
 		},
 	}
 	go l.work(context.WithoutCancel(ctx))
 	return l
 }
 
-// writer is where an attempt's log goes; also gets it as well, if it is not nil.
+// writer is where an attempt's log goes; also gets it as well, if it is not
+// nil, beginning with what is kept of it from earlier.
 func (l *logs) writer(j *flow.Job, attempt int, also io.Writer) io.Writer {
 	w := io.Writer(&logWriter{l, logKey{j.Key, attempt}})
 	if also != nil {
+		if l.offset(j, attempt) > 0 {
+			l.replay(j.Key, attempt, also)
+		}
 		w = io.MultiWriter(w, also)
 	}
 	return w
+}
+
+// replay writes what is stored of an attempt's log.
+func (l *logs) replay(job string, attempt int, to io.Writer) {
+	for at, size := int64(0), int64(1); at < size; {
+		piece, err := l.read(job, attempt, at, store.MaxLogRead)
+		if err != nil {
+			l.log.Warn("log not read", "job", job, "error", err)
+			return
+		}
+		if _, err := to.Write(piece.Data); err != nil || len(piece.Data) == 0 {
+			return
+		}
+		at, size = piece.Next(), piece.Size
+	}
 }
 
 // offset is how much of an attempt's log is kept.
@@ -72,11 +90,11 @@ func (l *logs) offset(j *flow.Job, attempt int) int64 {
 func (l *logs) part(k logKey) *logPart {
 	p := l.parts[k]
 	if p == nil {
-		n, err := l.size(k.job, k.attempt)
+		stored, err := l.read(k.job, k.attempt, 0, 1)
 		if err != nil {
 			l.log.Warn("size of a log not known", "job", k.job, "error", err)
 		}
-		p = &logPart{offset: n}
+		p = &logPart{offset: stored.Size}
 		l.parts[k] = p
 	}
 	return p

@@ -27,6 +27,9 @@ type Metrics struct {
 	remaining  prometheus.Gauge
 	hosts      *prometheus.HistogramVec
 	failures   *prometheus.CounterVec
+	probes     *prometheus.HistogramVec
+	up         *prometheus.GaugeVec
+	lost       *prometheus.CounterVec
 }
 
 // Queue tells how many deliveries and runs wait to be worked, and since when
@@ -74,8 +77,13 @@ func NewMetrics(q Queue) *Metrics {
 		remaining:  gauge("github_requests_remaining", "What GitHub last said is left of the hour's requests."),
 		hosts:      histogram("host_job_wait_seconds", "From a job's dispatch to its start, by host.", "host"),
 		failures:   counter("host_failures_total", "Attempts that ended by infrastructure, by host.", "host"),
+		probes:     histogram("host_probe_seconds", "How long a host took to answer when it was looked at.", "host"),
+		up: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: "cromt", Name: "host_up", Help: "Whether a host answered when it was looked at last: 1 or 0.",
+		}, []string{"host"}),
+		lost: counter("host_probe_failures_total", "Looks at a host that it did not answer, or not well.", "host"),
 	}
-	m.registry.MustRegister(m.deliveries, m.runs, m.jobs, m.working, m.github, m.latency, m.remaining, m.hosts, m.failures,
+	m.registry.MustRegister(m.deliveries, m.runs, m.jobs, m.working, m.github, m.latency, m.remaining, m.hosts, m.failures, m.probes, m.up, m.lost,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if q != nil {
 		m.registry.MustRegister(&queueCollector{
@@ -112,7 +120,7 @@ func (m *Metrics) Report(_ context.Context, events []flow.Event) error {
 		switch ev.Kind {
 		case flow.AttemptCompleted:
 			if ev.Result.Cause == flow.CauseInfrastructure {
-				m.failures.WithLabelValues(ev.Job.Host).Inc()
+				m.failures.WithLabelValues(ev.Where()).Inc()
 			}
 		case flow.JobCompleted:
 			m.jobs.WithLabelValues(string(ev.Result.Conclusion), string(ev.Result.Cause)).Inc()
@@ -126,6 +134,47 @@ func (m *Metrics) Report(_ context.Context, events []flow.Event) error {
 // Started takes note of how long a job waited on its host.
 func (m *Metrics) Started(host string, waited time.Duration) {
 	m.hosts.WithLabelValues(host).Observe(waited.Seconds())
+}
+
+// Probed takes note of a look at a host.
+func (m *Metrics) Probed(host string, well bool, latency time.Duration) {
+	if !well {
+		m.up.WithLabelValues(host).Set(0)
+		m.lost.WithLabelValues(host).Inc()
+		return
+	}
+	m.up.WithLabelValues(host).Set(1)
+	m.lost.WithLabelValues(host) // so that it is there, as 0
+	m.probes.WithLabelValues(host).Observe(latency.Seconds())
+}
+
+// Waits returns what tells the metrics how long the jobs of one run wait on
+// their hosts.
+func (m *Metrics) Waits() flow.Reporter { return &waits{m, map[string]time.Time{}} }
+
+type waits struct {
+	m    *Metrics
+	sent map[string]time.Time // by job-id
+}
+
+// Report implements [flow.Reporter]. Those that another process has sent are
+// not counted.
+func (w *waits) Report(_ context.Context, events []flow.Event) error {
+	for i := range events {
+		ev := &events[i]
+		switch ev.Kind {
+		case flow.JobQueued:
+			w.sent[ev.JobID] = ev.Time
+		case flow.JobStarted:
+			if at, ok := w.sent[ev.JobID]; ok {
+				w.m.Started(ev.Job.Host, max(ev.Time.Sub(at), 0))
+			}
+			delete(w.sent, ev.JobID)
+		case flow.AttemptCompleted:
+			delete(w.sent, ev.JobID)
+		}
+	}
+	return nil
 }
 
 // queueCollector asks the queue when it is scraped.

@@ -43,12 +43,22 @@ func TestMetrics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	sent := time.Now()
+	err = m.Waits().Report(t.Context(), []flow.Event{
+		{Kind: flow.JobStarted, Job: &flow.Job{Host: "https://b:4000"}, JobID: "of another process", Time: sent},
+		{Kind: flow.JobQueued, Job: &flow.Job{Host: "https://b:4000"}, JobID: "j", Time: sent},
+		{Kind: flow.JobStarted, Job: &flow.Job{Host: "https://b:4000"}, JobID: "j", Time: sent.Add(3 * time.Second)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	code, text := scrape(t, m)
 	for _, want := range []string{
 		`cromt_deliveries_total{event="push",result="accepted"} 1`, `cromt_runs_total{conclusion="failure"} 1`,
 		`cromt_jobs_total{cause="infrastructure",conclusion="failure"} 1`, `cromt_host_failures_total{host="https://a:4000"} 1`,
 		`cromt_github_requests_total{route="POST /repos/{owner}/{repo}/check-runs",status="201"} 1`, `cromt_github_requests_remaining 4999`,
-		`cromt_host_job_wait_seconds_sum{host="https://a:4000"} 2`, "cromt_queue_depth 3", "cromt_queue_oldest_seconds 90", "go_goroutines",
+		`cromt_host_job_wait_seconds_sum{host="https://a:4000"} 2`, `cromt_host_job_wait_seconds_sum{host="https://b:4000"} 3`,
+		`cromt_host_job_wait_seconds_count{host="https://b:4000"} 1`, "cromt_queue_depth 3", "cromt_queue_oldest_seconds 90", "go_goroutines",
 	} {
 		if code != 200 || !strings.Contains(text, want) {
 			t.Errorf("%q is missing (%d)", want, code)

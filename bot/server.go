@@ -38,7 +38,8 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		return err
 	}
 	runner := &Runner{Store: s.Store, GitHub: s.GitHub, Settings: s.Settings, Metrics: s.Metrics, Sources: sources, Logger: s.Logger}
-	intake := &Intake{Store: s.Store, GitHub: s.GitHub, Settings: s.Settings, Logger: s.Logger}
+	installed := &Installed{Store: s.Store, GitHub: s.GitHub, ConfigPath: s.Settings.ConfigPath, Logger: s.Logger}
+	intake := &Intake{Store: s.Store, GitHub: s.GitHub, Settings: s.Settings, Installed: installed, Logger: s.Logger}
 	handler, err := s.handler()
 	if err != nil {
 		return err
@@ -69,7 +70,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	chores := make(chan struct{})
 	go func() {
 		defer close(chores)
-		s.chores(background, runner, sources)
+		s.chores(background, runner, sources, installed)
 	}()
 	served := make(chan error, 1)
 	go func() { served <- web.Serve(ln) }()
@@ -129,31 +130,4 @@ func (s *Server) accept(ctx context.Context, d Delivery) (bool, error) {
 		GUID: d.GUID, Event: d.Event.Name, Action: d.Event.Action, Repo: d.Event.Repo.FullName, Installation: d.Event.Installation,
 		Payload: d.Payload, ReceivedAt: d.ReceivedAt,
 	})
-}
-
-// chores are done now and then: what GitHub was not told is told, what is old
-// is removed.
-func (s *Server) chores(ctx context.Context, r *Runner, sources *Sources) {
-	tick := time.NewTicker(choreInterval)
-	defer tick.Stop()
-	for first := true; ; first = false {
-		if err := r.Post(ctx); err != nil && ctx.Err() == nil {
-			s.Logger.Warn("check runs not posted", "error", err)
-		}
-		if !first {
-			if err := sources.Prune(time.Now()); err != nil {
-				s.Logger.Warn("sources not pruned", "error", err)
-			}
-			if s.Retention > 0 {
-				if _, err := s.Store.Prune(ctx, time.Now().Add(-s.Retention)); err != nil && ctx.Err() == nil {
-					s.Logger.Warn("old runs not removed", "error", err)
-				}
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
 }

@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/cromt/cromt/bot/trust"
 	"github.com/cromt/cromt/flow"
 	"github.com/cromt/cromt/sparky"
 )
@@ -18,6 +19,8 @@ type Settings struct {
 	// Secret returns the value of a repository's secret, or an error that says
 	// where it is missing.
 	Secret func(repo, name string) (string, error)
+	// Clone lets runs of a repository clone other private ones.
+	Clone []trust.CloneRule
 	// PublicURL is where the pages are, without a slash at its end; "": nowhere.
 	PublicURL string
 	// GitURL is where repositories are cloned from: https://github.com.

@@ -55,7 +55,11 @@ func (s *Sources) Own(ctx context.Context, repo *githubapp.Repo, cloneURL, sha s
 		if !errors.Is(err, fs.ErrNotExist) {
 			return own, fmt.Errorf("source of %.12s: %w", sha, err)
 		}
-		if err := s.once(ctx, name, func() error { return download(ctx, repo, sha, name) }); err != nil {
+		err = s.once(ctx, name, func() error { return download(ctx, repo, sha, name) })
+		if errors.Is(err, context.Canceled) && ctx.Err() == nil {
+			continue // whoever was at it has given up
+		}
+		if err != nil {
 			return own, err
 		}
 	}

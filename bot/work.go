@@ -40,26 +40,49 @@ var (
 // Work does one slice of a run; see [store.Workers].
 func (r *Runner) Work(ctx context.Context, id string) (again time.Duration, err error) {
 	run, err := r.Store.Run(ctx, id)
-	if err != nil || run.State == store.Completed || run.State == store.Waiting && run.CancelledBy == "" {
+	if err != nil || idle(run) {
 		return 0, err
 	}
-	claim, err := r.Store.Claim(ctx, id)
-	if err != nil {
+	w := r.newWork(run)
+	if run.CancelledBy == "" {
+		ahead, err := r.ahead(ctx, run)
+		if err != nil {
+			return 0, err
+		}
+		if ahead != nil {
+			return w.wait(ctx, ahead), nil
+		}
+	}
+	if w.claim, err = r.Store.Claim(ctx, id); err != nil {
 		return 0, err
 	}
-	w := &work{Runner: r, run: run, claim: claim, log: r.Logger.With("run", id, "repo", run.Repo)}
 	defer func() {
-		if rerr := claim.Release(context.WithoutCancel(ctx)); rerr != nil && err == nil {
+		if rerr := w.claim.Release(context.WithoutCancel(ctx)); rerr != nil && err == nil {
 			err = rerr
 		}
 	}()
+	// Until now another event could add to what it runs.
+	if w.run, err = r.Store.Run(ctx, id); err != nil || idle(w.run) {
+		return 0, err
+	}
+	if err := w.nameCheck(ctx); err != nil {
+		return 0, err
+	}
 	r.Metrics.working.Inc()
 	defer r.Metrics.working.Dec()
 	done, err := w.slice(ctx)
-	if err != nil || done {
-		return 0, err
+	if err != nil {
+		return 0, w.unable(ctx, err)
 	}
-	return sliceGap, nil
+	if !done {
+		return sliceGap, nil
+	}
+	return 0, w.postOthers(ctx)
+}
+
+// idle reports whether there is nothing to do for a run.
+func idle(run *store.Run) bool {
+	return run.State == store.Completed || run.State == store.Waiting && run.CancelledBy == ""
 }
 
 // work is a run in this process's hands.
@@ -69,25 +92,46 @@ type work struct {
 	claim *store.Claim
 	log   *slog.Logger
 	repo  *githubapp.Repo
+	name  string // of the aggregate
+	told  bool   // GitHub has the last word
 	plan  *flow.Plan
 	hosts trust.Resolver
+	seen  visibility
+}
+
+func (r *Runner) newWork(run *store.Run) *work {
+	return &work{
+		Runner: r, run: run, log: r.Logger.With("run", run.ID, "repo", run.Repo), name: codeCheck,
+		repo: r.GitHub.Repo(run.Installation, run.Repo), hosts: trust.Hosts(r.Settings.Hosts, run.Repo, run.Origin.Fork),
+	}
 }
 
 // slice works the run until it is complete, or for sliceTime.
 func (w *work) slice(ctx context.Context) (done bool, err error) {
-	w.repo = w.GitHub.Repo(w.run.Installation, w.run.Repo)
+	if err := w.settle(ctx); err != nil {
+		return false, err
+	}
+	if w.run.CancelledBy != "" && w.run.State != store.InProgress {
+		return true, w.cancelled(ctx)
+	}
 	if w.plan, err = w.makePlan(); err != nil {
 		return true, w.refuse(ctx, err)
 	}
 	history, err := w.Store.History(ctx, w.run.ID, w.plan)
+	if errors.Is(err, flow.ErrOtherPlan) {
+		return true, w.abandon(ctx, err)
+	}
 	if err != nil {
 		return false, err
 	}
-	if w.run.CancelledBy != "" && len(history) == 0 {
-		return true, w.cancelled(ctx)
-	}
-	if len(w.plan.Jobs) == 0 {
-		return true, w.nothing(ctx)
+	if len(history) == 0 {
+		if len(w.plan.Jobs) == 0 {
+			return true, w.nothing(ctx)
+		}
+		// What has begun is not given up for it: the hosts are asked one by one.
+		if err := w.hosts.Check(w.plan); err != nil {
+			return true, w.refuse(ctx, err)
+		}
 	}
 	executor, err := w.executor(ctx)
 	if err != nil {
@@ -98,28 +142,38 @@ func (w *work) slice(ctx context.Context) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	logs := newLogs(ctx, w.Store, w.claim, w.log)
-	engine := &flow.Engine{
-		Executor:  executor,
-		Journal:   fenced{w.claim.Journal(w.plan)},
-		Reporters: []flow.Reporter{reporter, w.Metrics},
-		Output: func(j *flow.Job, attempt int) io.Writer {
-			return logs.writer(j, attempt, reporter.Output(j, attempt))
-		},
-		LogOffset: logs.offset,
+	defer w.leave(ctx, reporter)
+	if err := reporter.Report(ctx, history); err != nil {
+		return false, err
 	}
-	runCtx, stop := w.context(ctx)
-	defer stop()
-	report, err := engine.Run(runCtx, flow.RunOptions{ID: w.run.ID, Plan: w.plan, Repo: w.run.Repo, SHA: w.run.SHA, History: history})
-	logs.close()
+	report, err := w.carryOut(ctx, executor, reporter, history)
 	if errors.Is(err, flow.ErrDetached) {
-		w.keepChecks(ctx, reporter)
 		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
 	return true, w.finish(ctx, reporter, report)
+}
+
+// carryOut has the engine work the run from where its history ends.
+func (w *work) carryOut(ctx context.Context, executor flow.Executor, reporter *checks.Reporter, history []flow.Event) (*flow.Run, error) {
+	logs := newLogs(ctx, w.Store, w.claim, w.log)
+	defer logs.close()
+	engine := &flow.Engine{
+		Executor:  executor,
+		Journal:   fenced{w.claim.Journal(w.plan)},
+		Reporters: []flow.Reporter{reporter, w.Metrics, w.Metrics.Waits()},
+		Output: func(j *flow.Job, attempt int) io.Writer {
+			return logs.writer(j, attempt, reporter.Output(j, attempt))
+		},
+		LogOffset: logs.offset,
+		FailFast:  w.run.Spec.FailFast,
+	}
+	defer w.started(ctx)()
+	runCtx, stop := w.context(ctx)
+	defer stop()
+	return engine.Run(runCtx, flow.RunOptions{ID: w.run.ID, Plan: w.plan, Repo: w.run.Repo, SHA: w.run.SHA, History: history, Kept: w.run.Spec.Kept})
 }
 
 // context is done when the run is to be cancelled, and when this process has
@@ -129,11 +183,18 @@ func (w *work) context(ctx context.Context) (context.Context, func()) {
 	watch, stop := context.WithCancel(run)
 	changed := w.Store.Subscribe(watch, w.run.ID)
 	timer := time.NewTimer(sliceTime)
+	over := w.over()
 	finished := make(chan struct{})
 	go func() {
 		defer close(finished)
 		defer timer.Stop()
 		for {
+			// Also at first: it may have changed before anybody watched.
+			now, err := w.Store.Run(watch, w.run.ID)
+			if err == nil && now.CancelledBy != "" {
+				cancel(errors.New(cancelText(now)))
+				return
+			}
 			select {
 			case <-watch.Done():
 				return
@@ -143,23 +204,30 @@ func (w *work) context(ctx context.Context) (context.Context, func()) {
 			case <-timer.C:
 				cancel(errSlice)
 				return
-			case <-changed:
-			}
-			now, err := w.Store.Run(watch, w.run.ID)
-			if err == nil && now.CancelledBy != "" {
-				cancel(errors.New(cancelText(now)))
+			case <-over:
+				cancel(context.DeadlineExceeded)
 				return
+			case <-changed:
 			}
 		}
 	}()
-	if w.run.CancelledBy != "" {
-		cancel(errors.New(cancelText(w.run)))
-	}
 	return run, func() {
 		stop()
 		<-finished
 		cancel(nil)
 	}
+}
+
+// over receives when the run's own time is over; nil: it has no limit.
+func (w *work) over() <-chan time.Time {
+	limit := w.run.Spec.Timeout
+	if limit <= 0 {
+		return nil
+	}
+	if !w.run.StartedAt.IsZero() {
+		limit -= time.Since(w.run.StartedAt)
+	}
+	return time.After(limit)
 }
 
 func cancelText(r *store.Run) string {
@@ -191,15 +259,11 @@ func (w *work) makePlan() (*flow.Plan, error) {
 	if len(spec.Roots) == 0 {
 		return &flow.Plan{File: file}, nil
 	}
-	w.hosts = trust.Hosts(w.Settings.Hosts, w.run.Repo, w.run.Origin.Fork)
 	plan, err := flow.NewPlan(file, flow.PlanOptions{
 		Roots: spec.Roots, Vars: spec.Vars, Repo: w.Settings.cloneURL(w.run.Repo), Folder: folderOf(spec.ConfigPath),
 		DefaultHost: w.Settings.DefaultHost, HostName: w.hostName, RequireHost: true,
 	})
 	if err != nil {
-		return nil, err
-	}
-	if err := w.hosts.Check(plan); err != nil {
 		return nil, err
 	}
 	if !trust.Secrets(w.run.Origin.Fork).Allowed {
@@ -222,17 +286,33 @@ func (w *work) hostName(url string) string {
 func (w *work) executor(ctx context.Context) (*sparky.Executor, error) {
 	secrets, err := w.secrets()
 	if err != nil {
+		return nil, checks.Permanent(err)
+	}
+	own, err := w.own(ctx)
+	if err != nil {
 		return nil, err
 	}
+	return sparky.NewExecutor(sparky.ExecutorConfig{
+		Host: w.host, Secrets: secrets, CloneFor: w.credential, Admit: w.admit, Own: own,
+		Storage: w.plan.File.Storage.Value, RunID: w.run.ID, Logger: w.log,
+	}), nil
+}
+
+// own is the run's own repository. Our agent is sent an archive, a real Sparky
+// clones it; but of a private one it gets no token for the code of a fork.
+func (w *work) own(ctx context.Context) (sparky.OwnSource, error) {
 	own := sparky.OwnSource{URL: w.Settings.cloneURL(w.run.Repo), Commit: w.run.SHA}
-	if slices.ContainsFunc(w.plan.Jobs, func(j *flow.Job) bool { return j.Source.Kind == flow.SourceOwn }) {
-		if own, err = w.Sources.Own(ctx, w.repo, w.Settings.cloneURL(w.run.Repo), w.run.SHA); err != nil {
-			return nil, err
+	if !slices.ContainsFunc(w.plan.Jobs, func(j *flow.Job) bool { return j.Source.Kind == flow.SourceOwn }) {
+		return own, nil
+	}
+	own, err := w.Sources.Own(ctx, w.repo, own.URL, w.run.SHA)
+	if err == nil && w.run.Origin.Fork {
+		var private bool
+		if private, err = w.seen.private(ctx, w.repo); private {
+			own.URL = ""
 		}
 	}
-	return sparky.NewExecutor(sparky.ExecutorConfig{
-		Host: w.host, Secrets: secrets, Own: own, Storage: w.plan.File.Storage.Value, RunID: w.run.ID, Logger: w.log,
-	}), nil
+	return own, err
 }
 
 // host is how a job's host is reached.
@@ -275,22 +355,13 @@ func (w *work) reporter(ctx context.Context) (*checks.Reporter, error) {
 		}
 	}
 	return checks.NewReporter(w.plan, checks.Config{
-		Client: w.repo.Checks(), Repo: w.run.Repo, SHA: w.run.SHA, Name: checkName(w.run), Mode: checks.ModePerHost, Run: w.run.ID,
+		Client: w.repo.Checks(), Repo: w.run.Repo, SHA: w.run.SHA, Name: w.name, Mode: checks.ModePerHost, Run: w.run.ID,
 		RunURL: w.runURL(), JobURL: func(j *flow.Job) string { return w.Settings.jobURL(w.run.ID, j.Key) },
-		Buttons: true, Known: ids, Scan: w.scan, Logger: w.log,
+		Buttons: true, Known: ids, Others: w.otherRows, Scan: w.scan, Logger: w.log,
 	}), nil
 }
 
 func (w *work) runURL() string { return w.Settings.runURL(w.run.ID) }
-
-// checkName is the aggregate's: only what a code event has set off may be
-// what a branch's protection asks for.
-func checkName(r *store.Run) string {
-	if r.Class == ClassCode || r.Class == ClassMergeGroup {
-		return "cromt"
-	}
-	return "cromt / manual"
-}
 
 func (w *work) scan(j *flow.Job) *checks.ScanOptions {
 	if j.Source.Kind != flow.SourceOwn {
@@ -299,8 +370,15 @@ func (w *work) scan(j *flow.Job) *checks.ScanOptions {
 	return &checks.ScanOptions{Dir: j.Source.Dir}
 }
 
-// keepChecks stores which check runs there are, for the process that goes on.
-func (w *work) keepChecks(ctx context.Context, r *checks.Reporter) {
+// leave ends a reporter that is still there, and stores which check runs there
+// are, for the process that goes on.
+func (w *work) leave(ctx context.Context, r *checks.Reporter) {
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTime)
+	defer cancel()
+	r.Leave(limit)
+	if w.told {
+		return
+	}
 	err := w.claim.Tx(context.WithoutCancel(ctx), func(ctx context.Context, tx *store.Tx) error {
 		return saveChecks(ctx, tx, w.run.ID, r.Known())
 	})

@@ -47,6 +47,10 @@ type RunOptions struct {
 	SHA         string  // its commit
 	WorkingTree bool    // it runs as it lies on disk
 	History     []Event // what a process that is gone had journalled of this run
+	// Kept are jobs that do not run: their results are those of an earlier run
+	// of the same plan, and their artifacts go to those that need them. See
+	// [Plan.Keep]. With a History they are in it.
+	Kept []Kept
 }
 
 // NewRunID returns an id for a new run: the time, so that ids sort, and 48
@@ -77,7 +81,8 @@ func (e *Engine) Run(ctx context.Context, o RunOptions) (*Run, error) {
 	defer r.openPools()()
 	r.restore(o.History)
 	if len(o.History) == 0 {
-		r.emit(Event{Kind: RunStarted, Commit: o.SHA, Message: o.Plan.Digest()})
+		r.emit(Event{Kind: RunStarted, Time: r.started, Commit: o.SHA, Message: o.Plan.Digest()})
+		r.keep(o.Kept)
 	}
 	for _, inv := range o.Plan.Roots {
 		r.activate(r.invs[inv], false)
@@ -92,7 +97,7 @@ func (e *Engine) Run(ctx context.Context, o RunOptions) (*Run, error) {
 	}
 	r.takeInbox() // what came at the last moment
 	report := r.report()
-	r.emit(Event{Kind: RunCompleted, Conclusion: report.Conclusion})
+	r.emit(Event{Kind: RunCompleted, Time: report.CompletedAt, Conclusion: report.Conclusion})
 	r.flush()
 	notes := r.close(ReporterDrain)
 	report.Notes = append(report.Notes, notes...)
@@ -108,6 +113,8 @@ type runner struct {
 	inbox     inbox
 	closed    chan struct{} // closed when the loop has ended: late messages are dropped
 	started   time.Time
+	ended     time.Time // by the history, with the conclusion ending; zero: not yet
+	ending    Conclusion
 	invs      map[*Invocation]*invState
 	jobs      map[*Job]*jobState
 	lanes     map[string]*lane

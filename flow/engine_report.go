@@ -20,6 +20,9 @@ func (r *runner) report() *Run {
 		run.Jobs = append(run.Jobs, r.jobReport(r.jobs[j]))
 	}
 	run.Conclusion = r.conclusion(run.Jobs)
+	if !r.ended.IsZero() {
+		run.CompletedAt, run.Conclusion = r.ended, r.ending
+	}
 	return run
 }
 
@@ -32,7 +35,7 @@ func (r *runner) jobReport(js *jobState) JobReport {
 		Key: js.Key, Project: js.inv.Project.Name, Title: js.Title, Host: js.host, Pool: js.Pool, Label: js.Label, Queue: js.Queue,
 		Needs: make([]string, len(js.Needs)), Status: StatusCompleted,
 		Conclusion: res.Conclusion, Cause: res.Cause, Error: res.Error, SHA: res.Commit,
-		Attempts: js.attempts, Artifacts: res.Artifacts,
+		Attempts: js.attempts, Artifacts: res.Artifacts, Kept: res.Kept,
 	}
 	for i, n := range js.Needs {
 		rep.Needs[i] = n.Key

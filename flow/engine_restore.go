@@ -11,6 +11,9 @@ func (r *runner) restore(history []Event) {
 		case RunStarted:
 			r.started = ev.Time
 			continue
+		case RunCompleted: // but not finished: it is said again as it was
+			r.ended, r.ending = ev.Time, ev.Conclusion
+			continue
 		case CommitResolved:
 			r.commit(ev.Source).sha = ev.Commit
 			continue

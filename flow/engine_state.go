@@ -146,7 +146,9 @@ func (r *runner) jobEnded(js *jobState) {
 	c := js.result.Conclusion
 	if !c.Passed() && c != Skipped && is.failed == nil {
 		is.failed = js
-		r.failFast(is)
+		if js.result.Kept == "" { // what failed in another run stops nothing in this one
+			r.failFast(is)
+		}
 	}
 	is.waits--
 	if is.waits == 0 {

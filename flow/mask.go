@@ -228,6 +228,10 @@ func (k *Masker) send() error {
 	return err
 }
 
+// Holds reports whether something of what was written is held back, since it
+// may be the beginning of a secret.
+func (k *Masker) Holds() bool { return len(k.held) > 0 || k.within }
+
 // Flush writes what is held back. A secret that continues after it is not
 // recognized.
 func (k *Masker) Flush() error {

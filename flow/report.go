@@ -37,6 +37,7 @@ type JobReport struct {
 	SHA        string          `json:"sha"`
 	Attempts   []AttemptReport `json:"attempts"`
 	Artifacts  []Artifact      `json:"artifacts"`
+	Kept       string          `json:"kept,omitempty"` // the run that this result is of, when it is not this one
 }
 
 // Where says for people where the job ran or is to run: on a host, or a pool.

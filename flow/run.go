@@ -110,6 +110,9 @@ type Result struct {
 	Artifacts   []Artifact
 	Lost        bool // it had or may have started, and how it ended is not known
 	NotStarted  bool // it failed, or was cancelled, when the scenario had certainly not started
+	// Kept is the run that the result is of, when the job did not run in this
+	// one; "" when it did. See [RunOptions.Kept].
+	Kept string
 }
 
 // ErrNotStarted is wrapped by an Executor's error when the scenario has
@@ -175,6 +178,14 @@ type Event struct {
 	Message    string
 	RetryAt    time.Time // AttemptCompleted: when it is attempted again; zero: not
 	Mark       *Mark     // JobDetached
+}
+
+// Where says for people where the event's job is: on a host, or a pool.
+func (ev *Event) Where() string {
+	if ev.Host == "" && ev.Job != nil {
+		return ev.Job.Where()
+	}
+	return ev.Host
 }
 
 // Reporter is told what happens in a run. The events of one call belong

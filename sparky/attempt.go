@@ -14,6 +14,7 @@ type attempt struct {
 	e     *Executor
 	h     *host
 	a     flow.Attempt
+	mask  *flow.Mask
 	log   *logSink
 	hello *Hello // nil: a real Sparky
 	feed  feed
@@ -39,6 +40,7 @@ func (t *attempt) run(ctx context.Context) (flow.Result, error) {
 	if err := t.checkNames(); err != nil {
 		return flow.Result{}, err
 	}
+	t.running = t.a.StartedAt
 	hello, err := t.ask(ctx)
 	if err != nil {
 		return t.notDispatched(ctx, err)
@@ -59,7 +61,7 @@ func (t *attempt) run(ctx context.Context) (flow.Result, error) {
 func (t *attempt) setHello(hello *Hello) {
 	t.hello = hello
 	if hello != nil {
-		t.feed = &agentFeed{t: t, state: CodeQueued, budget: pollBurst}
+		t.feed = &agentFeed{t: t, state: CodeQueued, offset: t.a.LogOffset, budget: pollBurst}
 	} else {
 		t.feed = newPlainFeed(t)
 	}
@@ -114,7 +116,7 @@ func (t *attempt) place(ctx context.Context) error {
 func (t *attempt) post(ctx context.Context, req QueueRequest) error {
 	pause := postDelay
 	for try := 1; ; try++ {
-		t.sent = time.Now()
+		t.sending(time.Now())
 		err := t.queue(ctx, req)
 		if err == nil {
 			return nil
@@ -140,13 +142,25 @@ func (t *attempt) post(ctx context.Context, req QueueRequest) error {
 	}
 }
 
+// sending notes that the host may have the job from now on.
+func (t *attempt) sending(at time.Time) {
+	t.sent = at
+	if t.a.Sent != nil {
+		t.a.Sent(at)
+	}
+}
+
 // queue posts the job once. It is not broken off at once when ctx is done: a
 // job that the host has taken can be cancelled, a broken request leaves doubt.
 func (t *attempt) queue(ctx context.Context, req QueueRequest) error {
 	post, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() {
-		_ = sleep(post, cancelledPost)
+		wait := cancelledPost
+		if isLeft(ctx) {
+			wait = leftPost
+		}
+		_ = sleep(post, wait)
 		cancel()
 	})
 	defer stop()
@@ -157,8 +171,10 @@ func (t *attempt) queue(ctx context.Context, req QueueRequest) error {
 // known asks whether the host has the job, which it may have. A real Sparky
 // has to deny it twice. The error is a lostError when there is no answer.
 func (t *attempt) known(ctx context.Context) (bool, error) {
-	if t.sent.IsZero() {
-		t.sent = time.Now()
+	if t.sent.IsZero() && !t.a.SentAt.IsZero() {
+		t.sending(t.a.SentAt)
+	} else if t.sent.IsZero() {
+		t.sending(time.Now())
 	}
 	denials := 1
 	if t.hello == nil {
@@ -199,6 +215,8 @@ func (t *attempt) known(ctx context.Context) (bool, error) {
 func (t *attempt) notDispatched(ctx context.Context, err error) (flow.Result, error) {
 	var lost *lostError
 	switch {
+	case ctx.Err() != nil && isLeft(ctx):
+		return flow.Result{}, t.leave()
 	case ctx.Err() != nil && t.a.Resumed:
 		return t.conclude(ctx, ctx.Err())
 	case ctx.Err() != nil:
@@ -216,14 +234,16 @@ func (t *attempt) conclude(ctx context.Context, err error) (flow.Result, error) 
 	switch {
 	case err == nil:
 		return t.keep(ctx, t.result())
+	case isLeft(ctx):
+		return flow.Result{}, t.leave()
 	case ctx.Err() != nil:
-		return t.cancelled(ctx), nil //nolint:nilerr // a cancelled attempt has a result
+		return t.cancelled(ctx)
 	case errors.As(err, &start):
 		return flow.Result{}, err
 	case errors.Is(err, errQueueTimeout):
 		return t.queueTimedOut(ctx)
 	case errors.Is(err, errRunTimeout):
-		return t.runTimedOut(ctx), nil
+		return t.runTimedOut(ctx)
 	case errors.As(err, &lost):
 		res := infrastructure(err.Error())
 		res.Lost, res.Commit = true, t.last.Commit
@@ -235,20 +255,23 @@ func (t *attempt) conclude(ctx context.Context, err error) (flow.Result, error) 
 
 // cancelled ends the remote job, when there may be one, and says whether the
 // host confirmed it.
-func (t *attempt) cancelled(ctx context.Context) flow.Result {
+func (t *attempt) cancelled(ctx context.Context) (flow.Result, error) {
 	if t.sent.IsZero() && !t.a.Resumed {
-		return t.unsent()
+		return t.unsent(), nil
 	}
 	text := "cancelled; " + t.h.name() + " confirmed it"
 	err := t.stop(ctx)
 	if err != nil {
+		if isLeft(ctx) {
+			return flow.Result{}, t.leave()
+		}
 		text = fmt.Sprintf("cancelled; %s did not confirm it, so it may still run: %v", t.h.name(), err)
 	}
 	res := cancelledResult(text)
 	res.NotStarted = err == nil && t.neverStarted()
 	res.ExitCode, res.Commit = t.last.ExitCode, t.last.Commit
 	res.StartedAt = t.running
-	return res
+	return res, nil
 }
 
 // unsent is the result of an attempt that was cancelled before it was sent.
@@ -261,11 +284,16 @@ func (t *attempt) unsent() flow.Result {
 // neverStarted reports whether a job that has ended for its cancel certainly
 // never started. A real Sparky may start a cancelled job for a moment when its
 // turn comes.
-func (t *attempt) neverStarted() bool { return t.hello != nil && t.last.StartedAt.IsZero() && t.running.IsZero() }
+func (t *attempt) neverStarted() bool {
+	return t.hello != nil && t.last.StartedAt.IsZero() && t.running.IsZero()
+}
 
 func (t *attempt) queueTimedOut(ctx context.Context) (flow.Result, error) {
 	text := fmt.Sprintf("waited %v in the queue of %s; see what runs there, or raise queue_timeout", t.a.QueueTimeout, t.h.name())
 	if err := t.stop(ctx); err != nil {
+		if isLeft(ctx) {
+			return flow.Result{}, t.leave()
+		}
 		res := infrastructure(fmt.Sprintf("lost: %s; it did not confirm the cancel, so the job may still start: %v", text, err))
 		res.Lost = true
 		return res, nil
@@ -276,21 +304,25 @@ func (t *attempt) queueTimedOut(ctx context.Context) (flow.Result, error) {
 	return infrastructure(text), nil
 }
 
-func (t *attempt) runTimedOut(ctx context.Context) flow.Result {
+func (t *attempt) runTimedOut(ctx context.Context) (flow.Result, error) {
 	text := fmt.Sprintf("%s has not ended it after its timeout of %v", t.h.name(), t.a.Timeout)
 	if err := t.stop(ctx); err != nil {
+		if isLeft(ctx) {
+			return flow.Result{}, t.leave()
+		}
 		text = fmt.Sprintf("%s; it did not confirm the cancel, so it may still run: %v", text, err)
 	}
 	return flow.Result{
 		Conclusion: flow.TimedOut, Cause: flow.CauseTimeout, Error: text,
 		ExitCode: t.last.ExitCode, Commit: t.last.Commit, StartedAt: t.running, CompletedAt: time.Now(),
-	}
+	}, nil
 }
 
 // stop cancels the remote job and follows it to its end, for CancelWait at
-// most and whatever has become of ctx. nil says that it has ended.
+// most and whatever has become of ctx, unless the run is let go of. nil says
+// that it has ended.
 func (t *attempt) stop(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.e.cfg.CancelWait)
+	ctx, cancel := context.WithTimeout(flow.Teardown(ctx), t.e.cfg.CancelWait)
 	defer cancel()
 	if t.feed == nil {
 		hello, err := t.h.ask(ctx)

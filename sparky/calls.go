@@ -27,6 +27,18 @@ func (c *Client) Hello(ctx context.Context) (*Hello, error) {
 	return h, nil
 }
 
+// CheckToken asks a real Sparky whether it takes the token, without starting
+// anything: it looks for the trigger of a job that there is not. A Sparky
+// without a token takes every one.
+func (c *Client) CheckToken(ctx context.Context) error {
+	const op = "check token"
+	_, err := c.fetch(ctx, request{op: op, method: http.MethodGet, path: "/trigger/cromt-check/no-job", timeout: shortTimeout}, maxAnswer)
+	if KindOf(err) == KindNotFound {
+		return nil
+	}
+	return err
+}
+
 // Queue sends the job. It succeeds only when the host repeats the names of
 // the project and the job that it was sent.
 func (c *Client) Queue(ctx context.Context, q QueueRequest) (QueueAnswer, error) {

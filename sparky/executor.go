@@ -26,6 +26,14 @@ type ExecutorConfig struct {
 	// to anyone on its port, so that it is sent one only when its HostConfig
 	// has PublicPort; without, attempts that need one there are refused.
 	Clone []CloneCredential
+	// CloneFor, when not nil, is asked for a credential when a host is about to
+	// be told to clone a repository that Clone has none for; a zero one says
+	// that none is needed. Its token is masked in that attempt.
+	CloneFor func(ctx context.Context, repo string) (CloneCredential, error)
+	// Admit, when not nil, is asked before a job's data is sent to its host;
+	// agent says that this is our agent, not a real Sparky. An error that wraps
+	// flow.ErrRefused refuses the attempt; any other has it tried again.
+	Admit func(ctx context.Context, j *flow.Job, agent bool) error
 	// Own is the run's own repository.
 	Own OwnSource
 	// Storage is the URL of the host that keeps the run's artifacts; "": they
@@ -91,6 +99,7 @@ func (e *Executor) Close() {
 type host struct {
 	client *Client
 	config HostConfig
+	secret []string // masked in all that comes from the host
 	mask   *flow.Mask
 	hello  shared[*Hello] // nil Hello: a real Sparky
 
@@ -124,7 +133,7 @@ func (e *Executor) host(url string) (*host, error) {
 			secrets = append(secrets, c.Token, c.Basic())
 		}
 	}
-	h := &host{client: client, config: config, mask: flow.NewMask(secrets)}
+	h := &host{client: client, config: config, secret: secrets, mask: flow.NewMask(secrets)}
 	e.hosts[url] = h
 	return h, nil
 }
@@ -169,14 +178,14 @@ func (e *Executor) Exec(ctx context.Context, a flow.Attempt, log io.Writer) (flo
 	if err != nil {
 		return flow.Result{}, err
 	}
-	t := &attempt{e: e, h: h, a: a, log: newLogSink(log, h.mask)}
+	t := &attempt{e: e, h: h, a: a, mask: h.mask, log: newLogSink(log, h.mask)}
 	res, err := t.run(ctx)
 	if ferr := t.log.flush(); ferr != nil {
 		e.cfg.Logger.Warn("log of job not written", "job", a.Job.Key, "error", ferr)
 	}
-	res.Error = h.mask.String(res.Error)
+	res.Error = t.mask.String(res.Error)
 	if err != nil {
-		err = maskError(h.mask, err)
+		err = maskError(t.mask, err)
 	}
 	return res, err
 }

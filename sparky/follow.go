@@ -155,6 +155,7 @@ func (f *agentFeed) next(ctx context.Context, deadline time.Time) (JobStatus, bo
 		f.t.log.write(js.Log)
 	}
 	f.state, f.offset = js.State, max(f.offset, js.Offset)
+	f.t.marked(f.offset)
 	return js, f.offset < js.LogSize, nil
 }
 

@@ -20,6 +20,10 @@ const (
 	DefaultSlots = 16
 	// KillGrace is the time between TERM and KILL.
 	KillGrace = 10 * time.Second
+	// DirectGrace is the same for the command of a [Direct], usually cromt run:
+	// it cancels jobs on other hosts first, which takes DefaultCancelWait, and
+	// tells of it.
+	DirectGrace = 30 * time.Second
 
 	// DefaultSparrowRepo needs no network: an absent folder is created with an
 	// empty index, and a cromt job uses no plugins.
@@ -63,6 +67,9 @@ const (
 	maxPosts     = 4
 	postDelay    = 500 * time.Millisecond // before the second post; doubles
 	recheckAfter = time.Second
+	// leftPost is how long a post may go on when the run is let go of: the
+	// executor has a second for that.
+	leftPost = 500 * time.Millisecond
 	// cancelledPost is how long a post may go on when the run is cancelled meanwhile.
 	cancelledPost = 2 * time.Second
 	// maxSlots bounds what a host announces.

@@ -21,16 +21,21 @@ const maxMeta = 4 << 10
 // logSink is where an attempt's log goes: masked, and without ever stopping
 // the attempt. It keeps the first error.
 type logSink struct {
-	w   *flow.Masker
-	err error
+	out     io.Writer
+	w       *flow.Masker
+	err     error
+	dropped bool
 }
 
 func newLogSink(w io.Writer, m *flow.Mask) *logSink {
 	if w == nil {
 		w = io.Discard
 	}
-	return &logSink{w: m.Writer(w)}
+	return &logSink{out: w, w: m.Writer(w)}
 }
+
+// hide masks by m from the beginning: nothing has been written yet.
+func (s *logSink) hide(m *flow.Mask) { s.w = m.Writer(s.out) }
 
 func (s *logSink) write(p []byte) {
 	if s.err == nil && len(p) > 0 {
@@ -38,7 +43,16 @@ func (s *logSink) write(p []byte) {
 	}
 }
 
+// holds reports whether the beginning of a secret may be held back.
+func (s *logSink) holds() bool { return s.w.Holds() }
+
+// drop forgets what is held back.
+func (s *logSink) drop() { s.dropped = true }
+
 func (s *logSink) flush() error {
+	if s.dropped {
+		return s.err
+	}
 	if err := s.w.Flush(); s.err == nil {
 		s.err = err
 	}

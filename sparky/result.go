@@ -94,6 +94,9 @@ func (t *attempt) keep(ctx context.Context, res flow.Result) (flow.Result, error
 		}
 		if ctx.Err() != nil {
 			// The job is over: there is nothing left to cancel.
+			if isLeft(ctx) {
+				return flow.Result{}, t.leave()
+			}
 			return cancelledResult("cancelled while its artifacts were collected"), nil //nolint:nilerr // a cancelled attempt has a result
 		}
 		if err != nil {

@@ -5,8 +5,10 @@ import (
 	_ "embed"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -21,9 +23,17 @@ var sparrowfile string
 // prepare puts what the job needs to its host and returns the request that
 // starts it. Everything in it may be done twice.
 func (t *attempt) prepare(ctx context.Context) (QueueRequest, error) {
+	if t.e.cfg.Admit != nil {
+		if err := t.e.cfg.Admit(ctx, t.a.Job, t.hello != nil); err != nil {
+			return QueueRequest{}, decided(fmt.Errorf("job %s: %s: %w", t.a.Job.Key, t.h.name(), err))
+		}
+	}
 	spec, err := t.spec()
 	if err != nil {
 		return QueueRequest{}, refuse(err)
+	}
+	if spec.Source.Auth, err = t.auth(ctx, spec.Source); err != nil {
+		return QueueRequest{}, decided(err)
 	}
 	options, err := t.sparrowdo()
 	if err != nil {
@@ -93,31 +103,54 @@ func (t *attempt) spec() (Spec, error) {
 		s.Out = append(s.Out, SpecOutput{File: o.File, Path: o.Path})
 	}
 	var err error
-	if s.Source, err = t.source(); err == nil {
-		s.Source.Auth, err = t.auth(s.Source)
-	}
+	s.Source, err = t.source()
 	return s, err
 }
 
+// decided is a refusal if it says so, else an error that may pass.
+func decided(err error) error {
+	if errors.Is(err, flow.ErrRefused) {
+		return refuse(err)
+	}
+	return &startError{err: err}
+}
+
+// credential is what the repository of the source is cloned with.
+func (t *attempt) credential(ctx context.Context, src SpecSource) (c CloneCredential, ok bool, err error) {
+	if c, ok = CredentialFor(t.e.cfg.Clone, src.URL); ok || t.e.cfg.CloneFor == nil {
+		return c, ok, nil
+	}
+	if c, err = t.e.cfg.CloneFor(ctx, src.URL); err != nil {
+		return c, false, fmt.Errorf("job %s: clone token for %s: %w", t.a.Job.Key, redactURL(src.URL), err)
+	}
+	if c, ok = CredentialFor([]CloneCredential{c}, src.URL); ok {
+		t.mask = flow.NewMask(append(slices.Clone(t.h.secret), c.Token, c.Basic()))
+		t.log.hide(t.mask)
+	}
+	return c, ok, nil
+}
+
 // auth is what the host shows the server of the source's repository.
-func (t *attempt) auth(src SpecSource) (string, error) {
+func (t *attempt) auth(ctx context.Context, src SpecSource) (string, error) {
 	if src.Kind != SpecGit {
 		return "", nil
 	}
-	c, ok := CredentialFor(t.e.cfg.Clone, src.URL)
+	c, ok, err := t.credential(ctx, src)
 	switch {
-	case !ok:
-		return "", nil
+	case err != nil || !ok:
+		return "", err
 	case t.hello == nil && (t.a.Job.Sparrowdo["docker"] != nil || t.a.Job.Sparrowdo["host"] != nil):
-		return "", fmt.Errorf("job %s: the clone token for %s is not sent to %s, a Sparky: it keeps the data of a job that runs in a container or on another machine; "+
+		return "", refusef("job %s: the clone token for %s is not sent to %s, a Sparky: it keeps the data of a job that runs in a container or on another machine; "+
 			"remove docker and host from sparrowdo, or run cromt agent there", t.a.Job.Key, redactURL(src.URL), t.h.name())
 	case t.hello == nil && !t.h.config.PublicPort:
-		return "", fmt.Errorf("job %s: the clone token for %s is not sent to %s, a Sparky, which shows the data of its jobs to anyone on its port; "+
+		return "", refusef("job %s: the clone token for %s is not sent to %s, a Sparky, which shows the data of its jobs to anyone on its port; "+
 			"run cromt agent there, or write public_port: ok in its hosts entry if you trust all who can reach that port, or give no clone token if the repository is public",
 			t.a.Job.Key, redactURL(src.URL), t.h.name())
 	}
 	return c.Basic(), nil
 }
+
+func refusef(format string, args ...any) error { return refuse(fmt.Errorf(format, args...)) }
 
 func (t *attempt) source() (SpecSource, error) {
 	src, own := t.a.Job.Source, t.e.cfg.Own
@@ -200,7 +233,7 @@ func (t *attempt) description() string {
 	if text == "" {
 		text = t.a.Job.Key
 	}
-	text = t.h.mask.String(text)
+	text = t.mask.String(text)
 	if t.hello != nil {
 		return text
 	}

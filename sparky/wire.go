@@ -119,6 +119,8 @@ type Hello struct {
 	Version int    `json:"version"`
 	Name    string `json:"name"`
 	MaxJobs int    `json:"max_jobs"` // how many it runs at once
+	Queued  int    `json:"queued,omitempty"`
+	Running int    `json:"running,omitempty"`
 }
 
 // JobStatus is the answer of our agent to

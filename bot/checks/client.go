@@ -113,6 +113,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 // Pull is a pull request.
 type Pull struct {
 	Number   int
+	Title    string
 	HeadSHA  string
 	HeadRef  string // branch
 	HeadRepo string // owner/name; "" when the repository is gone
@@ -142,7 +143,7 @@ func (c *Client) PullRequest(ctx context.Context, repo string, number int) (Pull
 // NewPull is what matters of a pull request.
 func NewPull(pr *github.PullRequest) Pull {
 	p := Pull{
-		Number: pr.GetNumber(), HeadSHA: pr.GetHead().GetSHA(), HeadRef: pr.GetHead().GetRef(),
+		Number: pr.GetNumber(), Title: pr.GetTitle(), HeadSHA: pr.GetHead().GetSHA(), HeadRef: pr.GetHead().GetRef(),
 		HeadRepo: pr.GetHead().GetRepo().GetFullName(), BaseRef: pr.GetBase().GetRef(), BaseSHA: pr.GetBase().GetSHA(),
 		Open: pr.GetState() == "open",
 	}

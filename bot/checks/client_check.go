@@ -2,6 +2,8 @@ package checks
 
 import (
 	"context"
+	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -19,8 +21,9 @@ type checkRun struct {
 	started, completed  time.Time
 	title               string
 	summary, text       string
-	annotations         []Annotation // at most requestAnnotations
-	actions             []*github.CheckRunAction
+	annotations         []Annotation             // at most requestAnnotations
+	actions             []*github.CheckRunAction // empty, but not nil: none, also where there were some
+	held                bool                     // left open, since others have not ended
 }
 
 // createCheck creates a check run and returns its id.
@@ -52,7 +55,19 @@ func (c *Client) updateCheck(ctx context.Context, owner, repo string, id int64, 
 		Status: github.String(string(k.status)), Output: k.output(), Actions: k.actions,
 	}
 	o.Conclusion, o.CompletedAt = k.ending()
-	_, _, err := c.api.Checks.UpdateCheckRun(ctx, owner, repo, id, o)
+	if k.actions == nil || len(k.actions) > 0 {
+		_, _, err := c.api.Checks.UpdateCheckRun(ctx, owner, repo, id, o)
+		return c.explainCheck(err)
+	}
+	// go-github leaves an empty list out, and GitHub then leaves the buttons.
+	req, err := c.api.NewRequest(http.MethodPatch, fmt.Sprintf("repos/%s/%s/check-runs/%d", owner, repo, id), struct {
+		github.UpdateCheckRunOptions
+		Actions []*github.CheckRunAction `json:"actions"`
+	}{o, k.actions})
+	if err != nil {
+		return err
+	}
+	_, err = c.api.Do(ctx, req, nil)
 	return c.explainCheck(err)
 }
 

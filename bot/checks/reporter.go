@@ -44,6 +44,9 @@ type Config struct {
 	// Scan says how a job's log is searched for annotations. Nil, or a nil
 	// answer: not at all.
 	Scan func(*flow.Job) *ScanOptions
+	// Others are the jobs of other runs that the aggregate counts, asked for
+	// each time that it is posted. Nil: none.
+	Others func(context.Context) []Other
 	// Known are the check runs that an earlier process of the run created, by
 	// their external_id. Not nil: there was one, and it may have created more.
 	Known  map[string]int64
@@ -91,7 +94,11 @@ type check struct {
 	minimal  bool        // its output was refused
 	sent     int         // annotations
 	dropped  bool        // it is not to be had
+	held     bool        // the run has ended, others that it counts have not
 }
+
+// settled reports whether nothing more is to be said for now.
+func (c *check) settled() bool { return c.posted == flow.StatusCompleted || c.held }
 
 // NewReporter begins to report a run of the plan. With ModeOff nothing is
 // posted, and GitHub is not needed.
@@ -146,12 +153,17 @@ func (r *Reporter) Report(_ context.Context, events []flow.Event) error {
 	return nil
 }
 
-// SetRun takes over the engine's own report of a run that is complete.
+// SetRun takes over the engine's own report of a run that is complete, also
+// when no event has said so: a later process knows of it by the report alone.
 func (r *Reporter) SetRun(run *flow.Run) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.tracker.SetRun(run)
 	r.shown = nil
+	if !r.ended {
+		r.runEnded()
+	}
+	r.mu.Unlock()
+	r.signal()
 }
 
 func (r *Reporter) signal() {
@@ -175,6 +187,10 @@ func (r *Reporter) event(ev *flow.Event) {
 			delete(r.scans, key)
 		}
 	case flow.JobCompleted:
+		if ev.Result.Kept != "" {
+			r.jobKept()
+			return
+		}
 		r.jobEnded(ev.Job, ev.Attempt, ev.Result.Conclusion)
 	case flow.RunCompleted:
 		r.runEnded()
@@ -190,9 +206,21 @@ func (r *Reporter) runEnded() {
 		return
 	}
 	for i, j := range r.plan.Jobs {
+		if r.tracker.run.Jobs[i].Kept != "" {
+			continue
+		}
 		if c := r.jobs[j]; c == nil || c.posted != flow.StatusCompleted && !slices.Contains(r.ends, c) {
 			r.jobEnded(j, len(r.tracker.run.Jobs[i].Attempts), flow.Skipped)
 		}
+	}
+}
+
+// jobKept counts a job whose result an earlier run has shown already.
+func (r *Reporter) jobKept() {
+	if r.own {
+		r.concluded++
+	} else {
+		r.unfinished--
 	}
 }
 
@@ -232,7 +260,13 @@ func (r *Reporter) check(j *flow.Job, attempt int) *check {
 }
 
 func (r *Reporter) external(j *flow.Job, attempt int) string {
-	return bounded(r.c.Run+"/"+j.Key+"/"+strconv.Itoa(attempt), maxExternalID)
+	return ExternalID(r.c.Run, j.Key, attempt)
+}
+
+// ExternalID is the external_id of the check run of a job, by its key, that
+// was created in that attempt; 0: it had none. The aggregate's is the run.
+func ExternalID(run, job string, attempt int) string {
+	return bounded(run+"/"+job+"/"+strconv.Itoa(attempt), maxExternalID)
 }
 
 // bounded returns s if it is short enough, else its beginning and a digest of
@@ -308,6 +342,22 @@ func (r *Reporter) Known() map[string]int64 {
 		}
 	}
 	return known
+}
+
+// Leave ends the Reporter without a last word: another one goes on with the
+// run. The request at hand is waited for, until ctx is done. After Close it does
+// nothing.
+func (r *Reporter) Leave(ctx context.Context) {
+	r.mu.Lock()
+	r.left = true
+	r.mu.Unlock()
+	r.signal()
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+	}
+	r.cancel()
+	<-r.done
 }
 
 // Close posts what is left to say, until ctx is done. It returns for people,

@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -18,7 +19,11 @@ const (
 )
 
 // build makes a check run of what is known now.
-func (r *Reporter) build(c *check) checkRun {
+func (r *Reporter) build(ctx context.Context, c *check) checkRun {
+	var others []Other
+	if c == r.aggr {
+		others = r.others(ctx)
+	}
 	r.mu.Lock()
 	v, ended := r.view(), r.ended
 	if c == r.aggr {
@@ -29,7 +34,8 @@ func (r *Reporter) build(c *check) checkRun {
 	k := checkRun{name: c.name, sha: r.c.SHA, external: c.external}
 	r.mu.Unlock()
 	if c.job == nil {
-		r.buildRun(&k, v, ended)
+		k.held = ended && anyOpen(others)
+		r.buildRun(&k, withOthers(v, others), ended)
 	} else {
 		r.buildJob(&k, v, c.job)
 	}
@@ -51,11 +57,11 @@ func (r *Reporter) buildRun(k *checkRun, v View, ended bool) {
 	if k.started.IsZero() {
 		k.started = r.began
 	}
-	if ended {
+	if ended && !k.held {
 		k.status, k.conclusion, k.completed = flow.StatusCompleted, v.Run.Conclusion, v.Run.CompletedAt
 	}
 	k.title, k.summary = Title(v.Run), Summary(v, MaxOutput)
-	if r.c.Buttons {
+	if r.c.Buttons && !k.held {
 		k.actions = buttons(ended, v.Run)
 	}
 }
@@ -133,7 +139,7 @@ func (r *Reporter) leftOver() []string {
 	if r.last != nil {
 		reason = explanation(r.last, needChecks)
 	}
-	if r.aggr.posted != flow.StatusCompleted {
+	if !r.aggr.settled() {
 		notes = append(notes, fmt.Sprintf("check run %s could not be concluded: %s", r.aggr.name, reason))
 	}
 	open := 0

@@ -22,6 +22,7 @@ type agenda struct {
 	ended   bool      // the run has
 	closing bool      // what is on the agenda is all there will be
 	stopped bool      // GitHub refused
+	left    bool      // another Reporter goes on
 	changed bool      // something has, since the aggregate was posted
 	posted  time.Time // when that was
 
@@ -89,7 +90,7 @@ func (r *Reporter) settleReserve(over bool) {
 func (r *Reporter) next(now time.Time) (step, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.stopped {
+	if r.stopped || r.left {
 		return step{wait: -1}, false
 	}
 	s, ok := r.pick(now)
@@ -114,7 +115,7 @@ func (r *Reporter) next(now time.Time) (step, bool) {
 // last words, then what goes on, then what is left.
 func (r *Reporter) pick(now time.Time) (step, bool) {
 	switch {
-	case r.ended && r.aggr.posted != flow.StatusCompleted:
+	case r.ended && !r.aggr.settled():
 		return step{check: r.aggr, urgency: urgencyFinal}, true
 	case r.aggr.posted == "":
 		return step{check: r.aggr, urgency: urgencyJob}, true
@@ -181,7 +182,7 @@ func (r *Reporter) nextExtra() *check {
 
 // post sends a request: a look for the check run, or the check run itself.
 func (r *Reporter) post(ctx context.Context, s step) error {
-	k := r.build(s.check)
+	k := r.build(ctx, s.check)
 	var id int64
 	var err error
 	switch {
@@ -217,6 +218,7 @@ func (r *Reporter) post(ctx context.Context, s step) error {
 // wrote takes note of what GitHub now shows.
 func (r *Reporter) wrote(c *check, k checkRun) {
 	c.sent += len(k.annotations)
+	c.held = k.held
 	if c == r.aggr {
 		r.posted = time.Now()
 	} else if k.status == flow.StatusCompleted && c.posted != flow.StatusCompleted {
@@ -240,7 +242,7 @@ func (r *Reporter) look(ctx context.Context, c *check, k checkRun) error {
 			r.rejected(step{check: c, cost: costRead}, k, err)
 			r.mu.Unlock()
 			return err
-		case r.adopt(c, runs):
+		case r.adopt(c, runs, k):
 			more = false
 		}
 		c.look = more
@@ -249,17 +251,20 @@ func (r *Reporter) look(ctx context.Context, c *check, k checkRun) error {
 	return nil
 }
 
-// adopt takes the check run that is c, if it is among those that GitHub has.
-func (r *Reporter) adopt(c *check, runs []*github.CheckRun) bool {
+// adopt takes the check run that is c, if it is among those that GitHub has. k
+// is what c is to say: what GitHub has of it already is not said again.
+func (r *Reporter) adopt(c *check, runs []*github.CheckRun, k checkRun) bool {
 	for _, run := range runs {
 		if !r.ours(c, run.GetExternalID()) {
 			continue
 		}
 		c.id, c.external = run.GetID(), run.GetExternalID()
 		c.sent = run.GetOutput().GetAnnotationsCount()
-		// What another process said may not be the last word, and what was
-		// said of the run may be less than is known now.
-		if c.job != nil && r.c.Known == nil && run.GetStatus() == string(flow.StatusCompleted) {
+		switch {
+		case run.GetStatus() != string(flow.StatusCompleted):
+		case k.status != flow.StatusCompleted:
+			c.posted, c.held = k.status, k.held // it is not opened again: what is left is its last word
+		case sameVerdict(run, k), c.job != nil && r.c.Known == nil:
 			r.wrote(c, checkRun{status: flow.StatusCompleted})
 		}
 		return true
@@ -288,7 +293,7 @@ func (r *Reporter) rejected(s step, k checkRun, err error) {
 	switch {
 	case limited: // the budget waits
 	case !refusal(err):
-		c.look = c.look || s.cost == costCreate || len(k.annotations) > 0
+		c.look = c.look || s.cost == costCreate || len(k.annotations) > 0 || k.status == flow.StatusCompleted
 		most := maxRetryDelay
 		if !r.ended {
 			most = maxRunDelay

@@ -139,6 +139,9 @@ func (t *table) row(tr *tableRow) string {
 // result is the mark, its word, and the reason.
 func (t *table) result(s state, j *flow.JobReport) string {
 	text := s.mark() + " " + s.word()
+	if j.Kept != "" {
+		text += ", kept from run " + code(oneLine(j.Kept, maxName))
+	}
 	reason := why(t.v.Run, j)
 	switch {
 	case s == stateQueued:
@@ -158,7 +161,7 @@ func (t *table) groupRow(tr *tableRow) string {
 	for _, j := range tr.jobs {
 		longest = max(longest, took(t.v, j))
 		attempts += len(j.Attempts)
-		hosts[j.Host] = true
+		hosts[j.Where()] = true
 	}
 	where := many(len(hosts), "host")
 	if len(hosts) < len(tr.jobs) {

@@ -26,8 +26,9 @@ type Verdict struct {
 	Summary     string
 	Annotations []Annotation
 	URL         string
-	// Approve adds a button of that identifier, for the code of a fork.
-	Approve bool
+	// Approve and Cancel add a button of that identifier: for the code of a
+	// fork, and for a run that waits.
+	Approve, Cancel bool
 }
 
 // ActionRequired is the conclusion of a check run that asks for a click. No
@@ -64,8 +65,12 @@ func (v Verdict) checkRun() checkRun {
 	if v.Conclusion == "" {
 		k.status = flow.StatusQueued
 	}
+	k.actions = []*github.CheckRunAction{} // one that is changed loses its button
 	if v.Approve {
 		k.actions = []*github.CheckRunAction{{Label: "Approve", Description: "Let this very commit of a fork run", Identifier: ActionApprove}}
+	}
+	if v.Cancel {
+		k.actions = buttons(false, nil)
 	}
 	return k
 }
@@ -99,7 +104,7 @@ func (c *Client) post(ctx context.Context, owner, repo string, k checkRun, first
 func sameVerdict(old *github.CheckRun, k checkRun) bool {
 	o := old.GetOutput()
 	return old.GetStatus() == string(k.status) && old.GetConclusion() == string(k.conclusion) &&
-		o.GetTitle() == k.title && o.GetAnnotationsCount() >= len(k.annotations)
+		o.GetTitle() == within(k.title, maxOutputTitle) && o.GetAnnotationsCount() >= len(k.annotations)
 }
 
 // find returns the check run of that name and external_id, or nil.

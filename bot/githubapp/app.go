@@ -240,3 +240,6 @@ func (a *App) budget(installation int64) *checks.Budget {
 
 // WebURL is where the repositories are, without a slash at the end.
 func (a *App) WebURL() string { return a.web.String() }
+
+// ID is the App's number.
+func (a *App) ID() int64 { return a.id }

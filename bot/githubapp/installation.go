@@ -51,6 +51,24 @@ func (a *App) Installations(ctx context.Context) ([]Installation, error) {
 	return all, nil
 }
 
+// InstallationOf returns the App's installation in the account of a repository,
+// "owner/name". The error wraps ErrGone when it has no access to it.
+func (a *App) InstallationOf(ctx context.Context, fullName string) (int64, error) {
+	owner, name, err := checks.SplitRepo(fullName)
+	if err != nil {
+		return 0, err
+	}
+	var in *github.Installation
+	err = a.app.Do(ctx, checks.Read, func(ctx context.Context) (err error) {
+		in, _, err = a.app.API().Apps.FindRepositoryInstallation(ctx, owner, name)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("installation for %s: %w", fullName, explain(a.app, err, needMetadata))
+	}
+	return in.GetID(), nil
+}
+
 func (a *App) installation(ctx context.Context, id int64) (Installation, error) {
 	var in *github.Installation
 	err := a.app.Do(ctx, checks.Read, func(ctx context.Context) (err error) {
@@ -63,15 +81,32 @@ func (a *App) installation(ctx context.Context, id int64) (Installation, error) 
 	return newInstallation(in), nil
 }
 
-// Repositories returns the full names of an installation's repositories. The
-// token for it can read nothing else.
+// Repositories returns the full names of an installation's repositories.
 func (a *App) Repositories(ctx context.Context, installation int64) ([]string, error) {
+	repos, err := a.Installed(ctx, installation)
+	names := make([]string, len(repos))
+	for i, r := range repos {
+		names[i] = r.FullName
+	}
+	return names, err
+}
+
+// Installed is a repository that the App is installed for.
+type Installed struct {
+	FullName      string
+	DefaultBranch string
+	Archived      bool // nothing can be written to it
+}
+
+// Installed returns an installation's repositories. The token for it can read
+// nothing else.
+func (a *App) Installed(ctx context.Context, installation int64) ([]Installed, error) {
 	t := a.newTokens(installation, "", &github.InstallationPermissions{Metadata: github.String("read")})
 	c, err := a.client(t, a.Budget(installation))
 	if err != nil {
 		return nil, err
 	}
-	var all []string
+	var all []Installed
 	o := &github.ListOptions{PerPage: pageSize, Page: 1}
 	for o.Page > 0 {
 		if len(all) >= maxRepositories {
@@ -87,7 +122,7 @@ func (a *App) Repositories(ctx context.Context, installation int64) ([]string, e
 			return nil, fmt.Errorf("repositories of installation %d: %w", installation, explain(c, err, needMetadata))
 		}
 		for _, r := range page.Repositories {
-			all = append(all, r.GetFullName())
+			all = append(all, Installed{r.GetFullName(), r.GetDefaultBranch(), r.GetArchived()})
 		}
 		o.Page = resp.NextPage
 	}

@@ -33,6 +33,8 @@ const (
 	maxInstallations = 20_000
 	maxRepositories  = 20_000
 	maxOpenPulls     = 3_000
+	// maxDeliveries that are looked through at once: 200 requests.
+	maxDeliveries = 20_000
 
 	// maxDepth of a file's path, in folders: each is a request.
 	maxDepth = 16

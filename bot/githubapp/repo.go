@@ -80,6 +80,9 @@ func (r refusing) RoundTrip(req *http.Request) (*http.Response, error) {
 // people's permissions.
 func (r *Repo) Checks() *checks.Client { return r.client }
 
+// Name returns owner/name.
+func (r *Repo) Name() string { return r.full }
+
 // do sends a request as checks.Client does, with a token that is there before
 // the installation's turn is taken. what is for an error.
 func (r *Repo) do(ctx context.Context, k checks.Kind, what, need string, send func(context.Context) error) error {
@@ -117,6 +120,20 @@ func (r *Repo) DefaultBranch(ctx context.Context) (string, error) {
 		return err
 	})
 	return repo.GetDefaultBranch(), err
+}
+
+// Private reports whether not everybody can read the repository; one that is
+// internal to an enterprise is private.
+func (r *Repo) Private(ctx context.Context) (bool, error) {
+	var repo *github.Repository
+	err := r.do(ctx, checks.Read, "visibility", needMetadata, func(ctx context.Context) (err error) {
+		repo, _, err = r.client.API().Repositories.Get(ctx, r.owner, r.name)
+		return err
+	})
+	if err == nil && repo.Private == nil {
+		err = fmt.Errorf("visibility of %s: GitHub does not say", r.full)
+	}
+	return repo.GetPrivate(), err
 }
 
 // Commit is what matters of a commit.
@@ -211,6 +228,20 @@ func changed(files []*github.CommitFile) []string {
 // last, at most 3,000 of them. After an error there are no more.
 func (r *Repo) OpenPulls(ctx context.Context) iter.Seq2[checks.Pull, error] {
 	return func(yield func(checks.Pull, error) bool) {
+		for pr, err := range r.openPulls(ctx) {
+			if err != nil {
+				yield(checks.Pull{}, err)
+				return
+			}
+			if !yield(checks.NewPull(pr), nil) {
+				return
+			}
+		}
+	}
+}
+
+func (r *Repo) openPulls(ctx context.Context) iter.Seq2[*github.PullRequest, error] {
+	return func(yield func(*github.PullRequest, error) bool) {
 		o := &github.PullRequestListOptions{
 			State: "open", Sort: "updated", Direction: "desc", ListOptions: github.ListOptions{PerPage: pageSize, Page: 1},
 		}
@@ -222,11 +253,11 @@ func (r *Repo) OpenPulls(ctx context.Context) iter.Seq2[checks.Pull, error] {
 				return err
 			})
 			if err != nil {
-				yield(checks.Pull{}, err)
+				yield(nil, err)
 				return
 			}
 			for _, pr := range page {
-				if !yield(checks.NewPull(pr), nil) {
+				if !yield(pr, nil) {
 					return
 				}
 			}

@@ -17,6 +17,7 @@ type app struct {
 	slug   string
 	key    *rsa.PublicKey
 	limits *limiter
+	set    AppSettings
 }
 
 // installation is an App in an account.
@@ -26,6 +27,7 @@ type installation struct {
 	account     string
 	repos       []string // full names
 	permissions map[string]string
+	events      []string
 	born        time.Time
 	limits      *limiter // of all its tokens
 }
@@ -62,7 +64,7 @@ func (s *Server) AddInstallation(appID int64, account string, repos []string, pe
 		s.t.Fatalf("githubtest: no App has the id %d: AddApp returns it", appID)
 	}
 	in := &installation{
-		id: s.nextID(), app: a, account: account, repos: slices.Clone(repos), permissions: maps.Clone(permissions),
+		id: s.nextID(), app: a, account: account, repos: slices.Clone(repos), permissions: maps.Clone(permissions), events: a.set.Events,
 		born: time.Now(), limits: &limiter{perHour: DefaultHourLimit},
 	}
 	s.installations = append(s.installations, in)
@@ -101,7 +103,18 @@ func (s *Server) appByIssuer(issuer string) *app {
 	return nil
 }
 
-func (c *call) getApp() *answer { return ok(c.app(c.tok.User)) }
+func (c *call) getApp() *answer {
+	o := c.app(c.tok.User)
+	maps.Copy(o, object{"permissions": orEmpty(c.tok.app.set.Permissions), "events": append([]string{}, c.tok.app.set.Events...)})
+	return ok(o)
+}
+
+func orEmpty(m map[string]string) map[string]string {
+	if m == nil {
+		return map[string]string{}
+	}
+	return m
+}
 
 func (c *call) listInstallations() *answer {
 	list := slices.DeleteFunc(slices.Clone(c.s.installations), func(in *installation) bool { return in.app != c.tok.app })
@@ -142,7 +155,7 @@ func (c *call) installation(in *installation) object {
 	account := c.s.user(in.account)
 	return c.s.api.fill("installation", object{
 		"id": in.id, "app_id": in.app.id, "app_slug": in.app.slug, "account": account, "target_id": account["id"], "target_type": "User",
-		"repository_selection": "selected", "permissions": in.permissions, "access_tokens_url": url + "/access_tokens",
+		"repository_selection": "selected", "permissions": in.permissions, "events": append([]string{}, in.events...), "access_tokens_url": url + "/access_tokens",
 		"repositories_url": c.base() + "/installation/repositories", "created_at": stamp(in.born), "updated_at": stamp(in.born),
 	})
 }

@@ -155,6 +155,8 @@ func operations() map[string]operation {
 		"apps/get-repo-installation":                      jwt((*call).getRepoInstallation),
 		"apps/create-installation-access-token":           jwt((*call).createInstallationToken),
 		"apps/list-repos-accessible-to-installation":      read((*call).listInstallationRepos),
+		"apps/get-webhook-config-for-app":                 jwt((*call).getHookConfig),
+		"apps/create-from-manifest":                       {need{any: true}, (*call).convertManifest},
 		"apps/list-webhook-deliveries":                    jwt((*call).listDeliveries),
 		"apps/redeliver-webhook-delivery":                 jwt((*call).redeliver),
 	}

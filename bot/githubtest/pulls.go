@@ -19,9 +19,10 @@ type Pull struct {
 	HeadRepoGone bool
 	BaseRef      string // default: main
 	BaseSHA      string
-	User         string   // default: octocat
-	State        string   // open (default) or closed
-	Files        []string // paths that it changes; "old => new": renamed
+	User         string    // default: octocat
+	State        string    // open (default) or closed
+	Files        []string  // paths that it changes; "old => new": renamed
+	UpdatedAt    time.Time // default: when it was added last
 
 	id   int64
 	born time.Time
@@ -48,6 +49,9 @@ func (r *Repo) AddPull(p Pull) {
 		fork.commits[p.HeadSHA], fork.branches[p.HeadRef] = true, p.HeadSHA
 	case !p.fromFork(r):
 		r.branches[p.HeadRef] = p.HeadSHA
+	}
+	if p.UpdatedAt.IsZero() {
+		p.UpdatedAt = time.Now()
 	}
 	r.pulls[p.Number] = &p
 }
@@ -79,7 +83,7 @@ func (c *call) pull(p *Pull, schema string) object {
 		"id": p.id, "number": p.Number, "title": p.Title, "state": p.State, "user": c.s.user(p.User),
 		"url": c.url(c.repo, name), "html_url": c.repo.web("/pull/" + itoa(p.Number)),
 		"head": c.head(p), "base": c.side(c.repo, p.BaseRef, p.BaseSHA), "draft": false,
-		"created_at": stamp(p.born), "updated_at": stamp(p.born),
+		"created_at": stamp(p.born), "updated_at": stamp(p.UpdatedAt),
 	})
 	if full {
 		o["changed_files"], o["commits"] = len(p.Files), 1
@@ -103,6 +107,9 @@ func (c *call) side(r *Repo, ref, sha string) object {
 
 func (c *call) listPulls() *answer {
 	list := c.repo.sortedPulls()
+	if c.query("sort") == "updated" {
+		slices.SortStableFunc(list, func(a, b *Pull) int { return b.UpdatedAt.Compare(a.UpdatedAt) })
+	}
 	if c.query("direction") == "asc" {
 		slices.Reverse(list)
 	}

@@ -14,6 +14,7 @@ type Repo struct {
 	id       int64
 	fullName string
 	born     time.Time
+	private  bool
 
 	commits     map[string]bool              // by SHA
 	branches    map[string]string            // SHA by name
@@ -61,6 +62,13 @@ func (r *Repo) SetBranch(name, sha string) {
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
 	r.commits[sha], r.branches[name] = true, sha
+}
+
+// SetPrivate makes the repository one that not everybody can read.
+func (r *Repo) SetPrivate() {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	r.private = true
 }
 
 // SetPermission sets what a user may do: admin, maintain, write, triage, read
@@ -142,7 +150,7 @@ func (r *Repo) web(path string) string          { return webURL + "/" + r.fullNa
 func (r *Repo) json(c *call, schema string) object {
 	return c.s.api.fill(schema, object{
 		"id": r.id, "name": r.name(), "full_name": r.fullName, "owner": c.s.user(r.owner()),
-		"html_url": r.web(""), "url": c.url(r, ""), "clone_url": r.web(".git"), "default_branch": defaultBranch,
+		"private": r.private, "html_url": r.web(""), "url": c.url(r, ""), "clone_url": r.web(".git"), "default_branch": defaultBranch,
 		"created_at": stamp(r.born), "updated_at": stamp(r.born), "pushed_at": stamp(r.born),
 	})
 }

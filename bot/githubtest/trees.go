@@ -39,7 +39,7 @@ func (c *call) getTree() *answer {
 		}
 	}
 	files := c.repo.tree(ref)
-	var list []object
+	list := []object{}
 	for _, e := range c.directory(ref, dir, files) {
 		name := e["path"].(string)
 		content, mode, kind := files[name], "100644", "blob"
@@ -59,7 +59,7 @@ func (c *call) getTree() *answer {
 		o["mode"], o["type"] = mode, kind
 		list = append(list, o)
 	}
-	return ok(object{"sha": treeSHA(ref, dir), "url": c.url(c.repo, "/git/trees/"+treeSHA(ref, dir)), "truncated": false, "tree": list})
+	return ok(object{"sha": treeSHA(ref, dir), "url": c.url(c.repo, "/git/trees/"+treeSHA(ref, dir)), "truncated": false, "tree": append([]object{}, list...)})
 }
 
 // refOf is the name under which a folder of a ref has been set.

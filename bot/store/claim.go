@@ -22,8 +22,9 @@ type Claim struct {
 	s     *Store
 }
 
-// Claim makes this process the owner of a run, until Release, Finish, or its
-// death. The error wraps ErrClaimed when it has a living owner.
+// Claim makes this process the owner of a run, until Release or its death. The
+// error wraps ErrClaimed when it has a living owner. A run that is completed
+// can be claimed as well: to post how it ended.
 func (s *Store) Claim(ctx context.Context, run string) (*Claim, error) {
 	c := &Claim{Run: run, s: s}
 	err := s.Tx(ctx, func(ctx context.Context, tx *Tx) error {
@@ -88,9 +89,9 @@ func (c *Claim) Release(ctx context.Context) error {
 	})
 }
 
-// Finish stores the run's report, concludes the run and gives it up. What is
-// to be stored with it, its check runs' final states, then writes in the same
-// transaction; then may be nil.
+// Finish stores the run's report, concludes the run, and wakes those that may
+// have waited for that. What is to be stored with it, its check runs' final
+// states, then writes in the same transaction; then may be nil.
 func (c *Claim) Finish(ctx context.Context, report *flow.Run, then func(ctx context.Context, tx *Tx) error) error {
 	data, err := encodeReport(c.s, report)
 	if err != nil {
@@ -117,11 +118,11 @@ func (c *Claim) Conclude(ctx context.Context, conclusion flow.Conclusion, then f
 
 func (c *Claim) conclude(ctx context.Context, tx *Tx, conclusion flow.Conclusion, at time.Time, then func(ctx context.Context, tx *Tx) error) error {
 	_, err := tx.exec(ctx, `UPDATE runs SET state = ?, conclusion = ?, completed_at = ? WHERE id = ?`, Completed, conclusion, micros(at), c.Run)
-	if err == nil {
-		_, err = tx.exec(ctx, `UPDATE leases SET owner = '' WHERE run = ?`, c.Run)
-	}
 	if err == nil && then != nil {
 		err = then(ctx, tx)
+	}
+	if err == nil {
+		err = tx.wakeLine(ctx, c.Run)
 	}
 	if err != nil {
 		return fmt.Errorf("run %s conclude: %w", c.Run, err)

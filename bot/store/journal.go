@@ -44,10 +44,8 @@ func (j *journal) Report(ctx context.Context, events []flow.Event) error {
 	})
 }
 
-// History returns the events of a run, for flow.RunOptions.History. The last
-// word of a run that ended, but was not finished, is left out, so that the
-// engine says it again. Those of another plan are an error that wraps
-// flow.ErrOtherPlan.
+// History returns the events of a run, for flow.RunOptions.History. Those of
+// another plan are an error that wraps flow.ErrOtherPlan.
 func (s *Store) History(ctx context.Context, run string, plan *flow.Plan) ([]flow.Event, error) {
 	batches, err := list(ctx, s.reader(), scanBytes, `SELECT data FROM events WHERE run = ? ORDER BY id`, run)
 	if err != nil {
@@ -66,9 +64,6 @@ func (s *Store) History(ctx context.Context, run string, plan *flow.Plan) ([]flo
 	events, err := flow.DecodeEvents(plan, lines)
 	if err != nil {
 		return nil, fmt.Errorf("run %s history: %w", run, err)
-	}
-	if n := len(events); n > 0 && events[n-1].Kind == flow.RunCompleted {
-		events = events[:n-1]
 	}
 	return events, nil
 }

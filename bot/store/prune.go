@@ -29,6 +29,7 @@ func (s *Store) Prune(ctx context.Context, before time.Time) (runs int, err erro
 			`DELETE FROM deliveries WHERE received_at < ? AND state <> 'queued'`,
 			`DELETE FROM ticks WHERE tick < ?`,
 			`DELETE FROM approvals WHERE at < ?`,
+			`DELETE FROM redeliveries WHERE asked_at < ?`,
 		} {
 			if _, err := tx.exec(ctx, query, at); err != nil {
 				return err

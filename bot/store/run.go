@@ -63,6 +63,9 @@ type Spec struct {
 	Config     []byte
 	Roots      []string
 	Vars       map[string]string
+	FailFast   bool          // the first failed job cancels the rest
+	Timeout    time.Duration // of the whole run, from its start; 0: none
+	Kept       []flow.Kept   // of the run that it is a re-run of
 }
 
 // CreateRun stores a run and queues its work, unless it is Waiting. When there
@@ -103,8 +106,15 @@ func (tx *Tx) insertSpec(ctx context.Context, r *Run) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.exec(ctx, `INSERT INTO run_data (run, config_path, config, roots, vars) VALUES (?, ?, ?, ?, ?)`,
-		r.ID, r.Spec.ConfigPath, tx.s.pack.pack(r.Spec.Config), string(roots), string(vars))
+	var kept []byte
+	if len(r.Spec.Kept) > 0 {
+		if kept, err = json.Marshal(r.Spec.Kept); err != nil {
+			return err
+		}
+		kept = tx.s.pack.pack(kept)
+	}
+	_, err = tx.exec(ctx, `INSERT INTO run_data (run, config_path, config, roots, vars, fail_fast, timeout, kept) VALUES (`+marks(8)+`)`,
+		r.ID, r.Spec.ConfigPath, tx.s.pack.pack(r.Spec.Config), string(roots), string(vars), r.Spec.FailFast, r.Spec.Timeout.Microseconds(), kept)
 	if err != nil {
 		return err
 	}
@@ -144,21 +154,6 @@ func (tx *Tx) Cancel(ctx context.Context, run, by, supersededBy string) error {
 	return nil
 }
 
-// Open returns the runs of the branch of a repository, or of a pull request
-// when pull is not 0, that are not completed, oldest first, without Spec.
-func (tx *Tx) Open(ctx context.Context, repo, branch string, pull int64, class string) ([]*Run, error) {
-	where, arg := `r.branch = ? AND r.pull = 0`, any(branch)
-	if pull != 0 {
-		where, arg = `r.pull = ?`, pull
-	}
-	runs, err := list(ctx, tx.conn, scanRun, `SELECT `+runColumns+` FROM runs r
-		WHERE r.repo = ? AND r.state <> 'completed' AND r.class = ? AND `+where+` ORDER BY r.id`, repo, class, arg)
-	if err != nil {
-		return nil, fmt.Errorf("runs of %s: %w", repo, err)
-	}
-	return runs, nil
-}
-
 // Run returns a run. The error wraps ErrNotFound when there is none.
 func (s *Store) Run(ctx context.Context, id string) (*Run, error) {
 	return getRun(ctx, s.reader(), `r.id = ?`, id)
@@ -192,9 +187,11 @@ func scanRunAnd(row scanner, more ...any) (*Run, error) {
 func getRun(ctx context.Context, c conn, where, arg string) (*Run, error) {
 	var spec Spec
 	var roots, vars string
-	row := c.row(ctx, `SELECT `+runColumns+`, d.config_path, d.config, d.roots, d.vars
+	var timeout int64
+	var kept []byte
+	row := c.row(ctx, `SELECT `+runColumns+`, d.config_path, d.config, d.roots, d.vars, d.fail_fast, d.timeout, d.kept
 		FROM runs r JOIN run_data d ON d.run = r.id WHERE `+where, arg)
-	r, err := scanRunAnd(row, &spec.ConfigPath, &spec.Config, &roots, &vars)
+	r, err := scanRunAnd(row, &spec.ConfigPath, &spec.Config, &roots, &vars, &spec.FailFast, &timeout, &kept)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = ErrNotFound
 	}
@@ -207,9 +204,15 @@ func getRun(ctx context.Context, c conn, where, arg string) (*Run, error) {
 	if err == nil {
 		err = json.Unmarshal([]byte(vars), &spec.Vars)
 	}
+	if err == nil && kept != nil {
+		if kept, err = unpack(kept); err == nil {
+			err = json.Unmarshal(kept, &spec.Kept)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("run %s: %w", arg, err)
 	}
+	spec.Timeout = time.Duration(timeout) * time.Microsecond
 	r.Spec = spec
 	return r, nil
 }

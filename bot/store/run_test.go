@@ -57,6 +57,8 @@ func TestClaim(t *testing.T) {
 		if r.State != store.Completed || r.Conclusion != flow.Cancelled || r.CompletedAt.IsZero() {
 			t.Errorf("concluded: %+v", r)
 		}
+		must(t, second.Check(t.Context())) // until it has told everybody
+		must(t, second.Release(t.Context()))
 		if err := second.Check(t.Context()); !errors.Is(err, store.ErrFenced) {
 			t.Errorf("after the end: %v", err)
 		}

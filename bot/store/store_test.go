@@ -134,7 +134,7 @@ func TestCancelAndOpen(t *testing.T) {
 		s := open(t, address)
 		other, pull := aRun(3), aRun(4)
 		other.Class = "comment"
-		pull.Origin.PullNumber = 5
+		pull.Origin.PullNumber, pull.Origin.Event = 5, "pull_request"
 		for _, r := range []*store.Run{aRun(1), aRun(2), other, pull} {
 			create(t, s, r)
 		}
@@ -167,7 +167,7 @@ func TestTrust(t *testing.T) {
 		tick := time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC)
 		for i := range 2 {
 			must(t, s.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
-				if err := tx.Approve(ctx, "octo/app", 3, "abc", []string{"first", "second"}[i]); err != nil {
+				if _, err := tx.Approve(ctx, "octo/app", 3, "abc", []string{"first", "second"}[i], started); err != nil {
 					return err
 				}
 				first, err := tx.Tick(ctx, "octo/app", "nightly", tick)

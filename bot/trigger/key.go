@@ -20,6 +20,18 @@ func CodeKey(repo, sha, digest string) string {
 	return key("code", repoPart(repo), strings.ToLower(sha), digest)
 }
 
+// ForkKey is of the run of a commit of a fork in a pull request: apart from
+// the commit's other runs, since it has no secrets, and is approved by itself.
+func ForkKey(repo string, pull int, sha, digest string) string {
+	return key("fork", repoPart(repo), strconv.Itoa(pull), strings.ToLower(sha), digest)
+}
+
+// MoreKey is of the run of what another event, or another pull request, selects
+// at a commit whose run has begun without it. pull is 0 for a push.
+func MoreKey(repo, sha, digest, event string, pull int, branch string) string {
+	return key("more", repoPart(repo), strings.ToLower(sha), digest, event, strconv.Itoa(pull), branch)
+}
+
 // MergeGroupKey is of the run of a commit that a merge queue made.
 func MergeGroupKey(repo, sha string) string {
 	return key("merge", repoPart(repo), strings.ToLower(sha))
@@ -30,6 +42,17 @@ func MergeGroupKey(repo, sha string) string {
 // separately.
 func CommentKey(repo, event string, id int64, line int) string {
 	return key("comment", repoPart(repo), event, strconv.FormatInt(id, 10), strconv.Itoa(line))
+}
+
+// CommentOf returns the id of the comment, on a pull request as a whole, that
+// the run of a key was asked for in. Not ok: it was not.
+func CommentOf(key string) (id int64, ok bool) {
+	parts := strings.Split(key, ":")
+	if len(parts) != 5 || parts[0] != "comment" || parts[2] != "issue_comment" {
+		return 0, false
+	}
+	id, err := strconv.ParseInt(parts[3], 10, 64)
+	return id, err == nil
 }
 
 // ScheduleKey is of the run of a project at a time that its crontab named.

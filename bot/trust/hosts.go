@@ -69,22 +69,29 @@ func (r Resolver) Resolve(rawURL string, pos flow.Pos) (flow.HostEntry, error) {
 		Hint: "the operator of the App can list it, with this repository in its repos"}
 }
 
-// Check resolves the hosts of all jobs of a plan. The error is a
-// [flow.ErrorList], each place and URL once, in the order of the file.
+// Check resolves the hosts of all jobs of a plan, and the one that keeps its
+// artifacts. The error is a [flow.ErrorList], each place and URL once, in the
+// order of the file.
 func (r Resolver) Check(plan *flow.Plan) error {
 	var list flow.ErrorList
 	seen := map[string]bool{}
-	for _, job := range plan.Jobs {
-		id := fmt.Sprint(job.Pos, job.Host)
+	check := func(url string, pos flow.Pos) {
+		id := fmt.Sprint(pos, url)
 		if seen[id] {
-			continue
+			return
 		}
 		seen[id] = true
-		if _, err := r.Resolve(job.Host, job.Pos); err != nil {
+		if _, err := r.Resolve(url, pos); err != nil {
 			problem := err.(*flow.Error) //nolint:errorlint // Resolve has no other
 			problem.File = plan.File.Name
 			list = append(list, problem)
 		}
+	}
+	for _, job := range plan.Jobs {
+		check(job.Host, job.Pos)
+	}
+	if s := plan.File.Storage; s.IsSet() {
+		check(s.Value, s.Pos)
 	}
 	if len(list) == 0 {
 		return nil

@@ -190,6 +190,7 @@ func TestCheck(t *testing.T) {
       - url: https://hosta:4000/
       - url: https://evil.example
       - url: http://169.254.169.254
+storage: https://evil.example
 `
 	f, err := flow.Parse("jobs.yaml", []byte(jobs))
 	if err != nil {
@@ -201,11 +202,12 @@ func TestCheck(t *testing.T) {
 	}
 	err = trust.Hosts(entries(t), "owner/repo", false).Check(plan)
 	want := `jobs.yaml:7:9: host "https://evil.example" is not one that owner/repo may use; the operator of the App can list it, with this repository in its repos
-jobs.yaml:8:9: host "http://169.254.169.254" is not one that owner/repo may use; the operator of the App can list it, with this repository in its repos`
+jobs.yaml:8:9: host "http://169.254.169.254" is not one that owner/repo may use; the operator of the App can list it, with this repository in its repos
+jobs.yaml:9:10: host "https://evil.example" is not one that owner/repo may use; the operator of the App can list it, with this repository in its repos`
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
-	plan.Jobs = plan.Jobs[:1]
+	plan.Jobs, plan.File.Storage = plan.Jobs[:1], flow.Text{}
 	if err := trust.Hosts(entries(t), "owner/repo", false).Check(plan); err != nil {
 		t.Error(err)
 	}

@@ -1,14 +1,18 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/cromt/cromt/sparky/agent"
@@ -20,14 +24,22 @@ type agentCmd struct {
 	TokenFile string `placeholder:"FILE" help:"File with the token that clients must send; required to listen elsewhere than on loopback."`
 	TLSCert   string `name:"tls-cert" placeholder:"FILE" help:"Certificate chain, PEM."`
 	TLSKey    string `name:"tls-key" placeholder:"FILE" help:"Its key, PEM."`
+	Users     string `placeholder:"FILE" help:"File of who may sign in to the pages, NAME:HASH a line, as htpasswd -B writes it. Without it people sign in with the token."`
+	AddUser   string `placeholder:"NAME" help:"Add NAME to the --users file, or change their password, which is read from standard input, and end."`
 	MaxJobs   int    `placeholder:"N" help:"Jobs that run at once. Default: twice the CPUs, at least 4."`
+	MaxDisk   string `placeholder:"SIZE" default:"16G" help:"Space that one job's checkout and temporary files may take, as 500M, 16G or 1T; a job over it is killed."`
 	Verbose   bool   `short:"v" help:"Log what is asked and done."`
 }
 
 // Help implements kong.HelpProvider.
 func (agentCmd) Help() string {
-	return `Whoever reaches the agent and has its token runs commands as the user of the agent. Without a
-token it listens on loopback only, where every user of this machine reaches it.
+	return `A host for jobs: the HTTP API of a Sparky, its project folders (ROOT/projects/NAME with a
+sparrowfile and a sparky.yaml), crontabs and SCM triggers, and its pages.
+
+Whoever reaches the agent and has its token, or may sign in, runs commands as the user of the
+agent. Without a token and users it listens on loopback only, where every user of this machine
+reaches it and its pages are open. With a token every route asks for it, or for a sign-in, those
+that only show logs, files and stashes too.
 
 TERM or ctrl-C ends it; jobs that run are killed and recorded as lost. Its queue is kept.`
 }
@@ -37,6 +49,9 @@ func (c *agentCmd) Run(ctx context.Context, p *program) error {
 	if !agentsRunHere {
 		return usage(errNoAgents)
 	}
+	if c.AddUser != "" {
+		return c.addUser(p)
+	}
 	cfg, err := c.config(p)
 	if err != nil {
 		return usage(err)
@@ -45,11 +60,14 @@ func (c *agentCmd) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return usage(err)
 	}
+	signals, stop := catchSignals() // before others can see that it listens
+	defer stop()
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen)
 	if err != nil {
 		return usage(fmt.Errorf("listen: %w", err))
 	}
-	if cfg.Token == "" && !isLoopback(ln.Addr()) {
+	cfg.Listen, cfg.TLS = ln.Addr().String(), tlsConfig != nil
+	if cfg.Token == "" && cfg.Users == "" && !isLoopback(ln.Addr()) {
 		_ = ln.Close()
 		return usage(agent.ErrNoToken)
 	}
@@ -60,8 +78,6 @@ func (c *agentCmd) Run(ctx context.Context, p *program) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	signals, stop := catchSignals()
-	defer stop()
 	go func() {
 		select {
 		case sig := <-signals:
@@ -81,7 +97,11 @@ func (c *agentCmd) Run(ctx context.Context, p *program) error {
 }
 
 func (c *agentCmd) config(p *program) (agent.Config, error) {
-	cfg := agent.Config{Root: c.Root, MaxJobs: c.MaxJobs, Version: buildVersion(), Tom: "auto"}
+	cfg := agent.Config{Root: c.Root, MaxJobs: c.MaxJobs, Version: buildVersion(), Tom: "auto", Sparrowdo: "auto", Users: c.Users}
+	var err error
+	if cfg.MaxDisk, err = parseSize(c.MaxDisk); err != nil {
+		return cfg, fmt.Errorf("--max-disk: %w", err)
+	}
 	if c.MaxJobs < 0 {
 		return cfg, errors.New("--max-jobs: give a number above 0")
 	}
@@ -126,6 +146,42 @@ func (c *agentCmd) tls() (*tls.Config, error) {
 	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
 }
 
+// parseSize reads a number of bytes, such as 500M.
+func parseSize(text string) (int64, error) {
+	digits, shift := strings.TrimRight(strings.ToUpper(text), "IB"), 0 // 16GiB
+	for i, unit := range []string{"K", "M", "G", "T"} {
+		if rest, ok := strings.CutSuffix(digits, unit); ok {
+			digits, shift = rest, 10*(i+1)
+		}
+	}
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n <= 0 || n > math.MaxInt64>>shift {
+		return 0, fmt.Errorf("%q: must be a number above 0 with K, M, G or T", text)
+	}
+	return n << shift, nil
+}
+
+// addUser writes a user to the file, with the password from standard input.
+func (c *agentCmd) addUser(p *program) error {
+	if c.Users == "" {
+		return usage(errors.New("--add-user: give the file with --users FILE"))
+	}
+	if f, ok := p.stdin.(*os.File); ok {
+		if fi, err := f.Stat(); err == nil && fi.Mode()&os.ModeCharDevice != 0 {
+			fmt.Fprintf(p.stderr, "cromt: password of %s, which is shown as you type it: ", c.AddUser)
+		}
+	}
+	line, err := bufio.NewReader(io.LimitReader(p.stdin, 4096)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return usage(fmt.Errorf("--add-user: password: %w", err))
+	}
+	if err := agent.AddUser(c.Users, c.AddUser, strings.TrimRight(line, "\r\n")); err != nil {
+		return usage(fmt.Errorf("--add-user: %w", err))
+	}
+	fmt.Fprintf(p.stderr, "cromt: %s may sign in by %s\n", c.AddUser, c.Users)
+	return nil
+}
+
 // ready says where the agent is and who can reach it.
 func (c *agentCmd) ready(p *program, addr net.Addr, cfg agent.Config, secure bool) {
 	scheme := "http"
@@ -134,10 +190,17 @@ func (c *agentCmd) ready(p *program, addr net.Addr, cfg agent.Config, secure boo
 	}
 	fmt.Fprintf(p.stderr, "cromt: agent ready at %s://%s, root %s\n", scheme, addr, cfg.Root)
 	switch {
-	case cfg.Token == "":
+	case cfg.Token == "" && cfg.Users == "":
 		fmt.Fprintln(p.stderr, "cromt: warning: it has no token: every user of this machine can run commands as you; give --token-file to prevent that")
-	case !secure && !isLoopback(addr):
-		fmt.Fprintln(p.stderr, "cromt: warning: it listens without TLS: who can read the network's traffic can take the token; give --tls-cert and --tls-key")
+	case cfg.Token == "":
+		fmt.Fprintln(p.stderr, "cromt: only people who sign in can use it: it has no token, so cromt run and other programs are refused; give --token-file for them")
+	case cfg.Users == "":
+		fmt.Fprintln(p.stderr, "cromt: every route asks for the token; people sign in with it at /login; give --users for names and passwords")
+	default:
+		fmt.Fprintln(p.stderr, "cromt: every route asks for the token of a program or a person's sign-in")
+	}
+	if cfg.Token+cfg.Users != "" && !secure && !isLoopback(addr) {
+		fmt.Fprintln(p.stderr, "cromt: warning: it listens without TLS: who can read the network's traffic can take the token and passwords; give --tls-cert and --tls-key")
 	}
 }
 

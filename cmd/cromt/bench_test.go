@@ -198,7 +198,7 @@ func statusKB(pid int, key string) int64 {
 	return 0
 }
 
-func write(b *testing.B, path, text string) {
+func write(b testing.TB, path, text string) {
 	b.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		b.Fatal(err)

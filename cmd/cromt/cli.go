@@ -11,6 +11,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/cromt/cromt/flow"
+	"github.com/cromt/cromt/sparky/place"
 )
 
 // The exit codes, which scripts rely on.
@@ -35,6 +36,7 @@ type commands struct {
 	Validate   validateCmd   `cmd:"" help:"Check a jobs.yaml and report every problem at once."`
 	Plan       planCmd       `cmd:"" help:"Show what would run, where, in which order."`
 	Graph      graphCmd      `cmd:"" help:"Draw the plan as Mermaid, Graphviz dot or SVG."`
+	Apply      applyCmd      `cmd:"" help:"Install the projects of a flow file on the Sparky of this machine."`
 	Agent      agentCmd      `cmd:"" help:"Be a Sparky-compatible host that runs jobs on this machine."`
 	Action     actionCmd     `cmd:"" help:"Be a step of a GitHub workflow; action.yml calls it."`
 	Serve      serveCmd      `cmd:"" help:"Be the GitHub App: webhooks in, check runs out."`
@@ -83,11 +85,14 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return p.fail(err)
 	}
 	p.parser = parser
-	if means, ok := meansApply(args, parser); ok {
-		return p.fail(usage(errors.New(means)))
+	if meansApply(args, parser) {
+		args = append([]string{"apply"}, args...)
 	}
 	if len(args) == 0 {
 		args = []string{"--help"}
+	}
+	if args[0] == place.Command { // not for people: a copy of this program on another machine
+		return place.There(stdin, stdout, stderr)
 	}
 	kctx, err := parser.Parse(args)
 	switch {
@@ -105,16 +110,16 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 
 // meansApply reports whether the arguments are those of the original cromt,
 // which installs projects: a --conf without a subcommand.
-func meansApply(args []string, parser *kong.Kong) (string, bool) {
+func meansApply(args []string, parser *kong.Kong) bool {
 	if len(args) == 0 || args[0] != "--conf" && !strings.HasPrefix(args[0], "--conf=") {
-		return "", false
+		return false
 	}
 	for _, c := range parser.Model.Children {
 		if slices.Contains(args, c.Name) {
-			return "", false
+			return false
 		}
 	}
-	return "apply is not available in this version; use cromt run", true
+	return true
 }
 
 // fail tells an error and returns its exit code.

@@ -13,6 +13,10 @@ const (
 	// or are killed; quitTimeout when a second signal said at once.
 	closeTimeout = 15 * time.Second
 	quitTimeout  = 2 * time.Second
+	// setupHeaderTime for a browser's request, and for its last page.
+	setupHeaderTime = 10 * time.Second
+	// checkTime of all that --check asks, hosts that say nothing included.
+	checkTime = time.Minute
 	// maxNoted names in one note.
 	maxNoted = 5
 	// githubTimeout of one request to GitHub, its retries not counted.

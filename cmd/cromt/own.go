@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/cromt/cromt/cmd/cromt/gitrepo"
 	"github.com/cromt/cromt/sparky"
@@ -32,12 +33,14 @@ type settled struct {
 
 // ownRepo is the repository around a flow file on the user's machine.
 type ownRepo struct {
-	local    bool          // run the working tree rather than the commit
-	named    string        // URL by flag; "" is that of origin
-	namedSHA string        // commit by flag; "" is HEAD
-	repo     *gitrepo.Repo // nil when there is none
-	dir      string        // of the flow file
-	commit   string        // "" when there is none
+	local    bool   // run the working tree rather than the commit
+	named    string // URL by flag; "" is that of origin
+	namedSHA string // commit or ref by flag; "" is HEAD
+	// namedFolder is that of the flow file in the repository, by flag.
+	namedFolder string
+	repo        *gitrepo.Repo // nil when there is none
+	dir         string        // of the flow file
+	commit      string        // "" when there is none
 }
 
 func (o *ownRepo) url() string {
@@ -51,6 +54,9 @@ func (o *ownRepo) url() string {
 }
 
 func (o *ownRepo) folder() string {
+	if o.namedFolder != "" {
+		return o.namedFolder
+	}
 	if o.repo != nil {
 		return o.repo.Folder
 	}
@@ -132,6 +138,8 @@ func (o *ownRepo) name(ctx context.Context) (err error) {
 	switch {
 	case gitrepo.IsHash(o.namedSHA):
 		o.commit = o.namedSHA
+	case o.named != "" && strings.HasPrefix(o.namedSHA, "refs/"):
+		o.commit, err = gitrepo.Resolve(ctx, o.named, o.namedSHA)
 	case o.namedSHA != "" && o.repo != nil:
 		o.commit, err = o.repo.Commit(ctx, o.namedSHA)
 	case o.namedSHA != "":

@@ -29,7 +29,8 @@ type runCmd struct {
 	JUnit      string   `name:"junit" placeholder:"FILE" help:"Write the run as JUnit XML."`
 	Journal    string   `placeholder:"FILE" help:"Keep the run's state in FILE; run again with it to go on after a crash."`
 	Repo       string   `placeholder:"URL" help:"The run's own repository. Default: the remote origin."`
-	SHA        string   `name:"sha" placeholder:"SHA" help:"Its commit. Default: HEAD, which must be on origin."`
+	SHA        string   `name:"sha" placeholder:"SHA" help:"Its commit, or with --repo a ref like refs/heads/main. Default: HEAD, which must be on origin."`
+	Folder     string   `placeholder:"DIR" help:"Where in it the flow file is, for a copy of the file elsewhere. Default: as it lies in the repository around it."`
 	FailFast   bool     `help:"Cancel the rest when the first job has failed."`
 	Timeout    string   `placeholder:"D" help:"Cancel the run after this time: 90s, 1h30m, or seconds."`
 	LogFormat  string   `enum:"text,json" default:"text" help:"json: an event a line on stdout."`
@@ -55,7 +56,7 @@ Environment:
 
 Output: what jobs print and the report go to stdout, messages to stderr. On a terminal there is a live view. With --log-format json, each line of stdout is an object with "time" and "event", which is one of
 
-    run_started, commit_resolved, job_queued, job_started, log,
+    run_started, commit_resolved, job_waiting, job_queued, job_started, log,
     attempt_completed, job_completed, run_completed, note
 
 and, as the event has them: run, job, project, host, label, attempt, job_id, line, conclusion, cause, exit_code, error, started_at, completed_at, retry_at, artifacts, source, commit, message.
@@ -144,7 +145,7 @@ func (c *runCmd) settings(ctx context.Context, p *program) (*settings, error) {
 	if err != nil {
 		return nil, err
 	}
-	own := &ownRepo{local: c.Local, named: c.Repo, namedSHA: c.SHA, repo: repo, dir: dir}
+	own := &ownRepo{local: c.Local, named: c.Repo, namedSHA: c.SHA, namedFolder: strings.Trim(c.Folder, "/"), repo: repo, dir: dir}
 	plan, err := flow.NewPlan(file, flow.PlanOptions{
 		Roots: c.Projects, Repo: own.url(), Folder: own.folder(), Vars: vars, HostName: book.Name,
 	})

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strings"
 	"syscall"
 
 	"github.com/cromt/cromt/bot"
@@ -24,6 +23,12 @@ type serveCmd struct {
 	Config  string `default:"bot.yaml" placeholder:"FILE" help:"The configuration."`
 	Cache   string `placeholder:"DIR" help:"Folder for source archives, which can be had again. Default: a folder of the user's cache."`
 	Verbose bool   `short:"v" help:"Log what is asked and done."`
+	Check   bool   `xor:"mode" help:"Say what is wrong with the configuration, the App on GitHub, the database and the hosts, and end: 0 or 2."`
+	Setup   bool   `xor:"mode" help:"Make the App on GitHub with the help of a page, write its configuration, and end."`
+
+	Listen    string `group:"With --setup:" placeholder:"ADDRESS" help:"Where the page is, and the App will be. Default: 127.0.0.1:8080."`
+	PublicURL string `name:"public-url" group:"With --setup:" placeholder:"URL" help:"Where GitHub and browsers will reach the App."`
+	APIURL    string `name:"api-url" group:"With --setup:" placeholder:"URL" help:"The API of a GitHub Enterprise server, like https://github.example.com/api/v3."`
 }
 
 // Help implements kong.HelpProvider.
@@ -32,12 +37,24 @@ func (serveCmd) Help() string {
 the hosts that its configuration lists, and shows each run as check runs. Every key of the configuration
 can be set by a variable CROMT_… instead.
 
+--setup makes the App: it prints the address of a page that only you know. --check says what is
+still missing.
+
 /healthz, /readyz and /metrics are for those who operate it. TERM or ctrl-C ends it without cancelling
 anything: the next process goes on with the runs.`
 }
 
 // Run is the subcommand.
 func (c *serveCmd) Run(ctx context.Context, p *program) error {
+	if c.Setup {
+		return c.setup(ctx, p)
+	}
+	if c.Listen+c.PublicURL+c.APIURL != "" {
+		return usage(errors.New("--listen, --public-url and --api-url go with --setup; otherwise the configuration has them"))
+	}
+	if c.Check {
+		return c.check(ctx, p)
+	}
 	cfg, err := config.Load(c.Config, p.getenv)
 	if err != nil {
 		return usage(err)
@@ -79,7 +96,7 @@ func (c *serveCmd) server(ctx context.Context, cfg *config.Config, p *program, l
 		}
 		cache = filepath.Join(dir, "cromt", "sources")
 	}
-	db, err := store.Open(ctx, cfg.Database.Driver+":"+strings.TrimPrefix(cfg.Database.Source.Reveal(), cfg.Database.Driver+":"), store.Options{Logger: log})
+	db, err := store.Open(ctx, databaseAddress(cfg), store.Options{Logger: log})
 	if err != nil {
 		return nil, err
 	}
@@ -102,6 +119,7 @@ func botSettings(cfg *config.Config, gitURL string) *bot.Settings {
 	secrets := cfg.Secrets()
 	return &bot.Settings{
 		ConfigPath: cfg.ConfigPath, DefaultHost: cfg.DefaultHost, Hosts: cfg.Entries(), PublicURL: cfg.PublicURL, GitURL: gitURL,
+		Clone: cfg.Clone,
 		Host: func(e flow.HostEntry) (sparky.HostConfig, error) {
 			h, ok := cfg.Host(e)
 			if !ok {

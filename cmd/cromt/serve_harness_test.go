@@ -5,17 +5,13 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"crypto/hmac"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -36,38 +32,59 @@ type appSite struct {
 	repo    *githubtest.Repo
 	dir     string
 	hosts   []string // URLs of agents
+	app     int64    // its id
 	install int64
 	log     *syncBuffer
 	process *exec.Cmd
 	addr    string
 	guid    int
+	told    bool // its log, after a failure
 }
 
 // newAppSite starts the App. extra is more of its configuration.
 func newAppSite(t *testing.T, extra string) *appSite {
 	t.Helper()
-	gh := githubtest.New(t)
-	s := &appSite{t: t, gh: gh, repo: gh.AddRepo(actionRepo), dir: t.TempDir(), log: &syncBuffer{}}
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	app := gh.AddApp("cromt", &key.PublicKey)
-	s.install = gh.AddInstallation(app, "octo", []string{actionRepo}, map[string]string{
-		"checks": "write", "pull_requests": "write", "issues": "write", "contents": "read", "metadata": "read",
-	})
-	s.file("app.pem", string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})))
-	s.file("webhook", webhookSecret)
+	s := bareAppSite(t)
+	s.repo = s.gh.AddRepo(actionRepo)
+	s.install = s.installation(actionRepo)
 	var hosts strings.Builder
 	for _, name := range []string{"hostA", "hostB"} {
 		_, url := startAgentProcess(t)
 		s.hosts = append(s.hosts, url)
 		fmt.Fprintf(&hosts, "  - url: %s\n    name: %s\n    repos: [\"octo/*\"]\n", url, name)
 	}
-	s.file("bot.yaml", fmt.Sprintf("listen: 127.0.0.1:0\npublic_url: http://127.0.0.1:8080\ngithub: {app_id: %d, private_key_file: app.pem, webhook_secret_file: webhook, api_url: %q}\ndatabase: sqlite:%s\nhosts:\n%s%s",
-		app, gh.URL(), filepath.Join(s.dir, "cromt.db"), hosts.String(), extra))
+	s.configure("sqlite:"+filepath.Join(s.dir, "cromt.db"), hosts.String(), extra)
 	s.start()
 	return s
+}
+
+// bareAppSite is an App that GitHub knows, and no more.
+func bareAppSite(t *testing.T) *appSite {
+	t.Helper()
+	gh := githubtest.New(t)
+	s := &appSite{t: t, gh: gh, dir: t.TempDir(), log: &syncBuffer{}}
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.app = gh.AddApp("cromt", &key.PublicKey)
+	s.file("app.pem", string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})))
+	s.file("webhook", webhookSecret)
+	return s
+}
+
+// installation is one of the App for one repository.
+func (s *appSite) installation(repo string) int64 {
+	return s.gh.AddInstallation(s.app, "octo", []string{repo}, map[string]string{
+		"checks": "write", "pull_requests": "write", "issues": "write", "contents": "read", "metadata": "read",
+	})
+}
+
+// configure writes the configuration; hosts is the list of that name, extra
+// what follows it.
+func (s *appSite) configure(database, hosts, extra string) {
+	s.file("bot.yaml", fmt.Sprintf("listen: 127.0.0.1:0\npublic_url: http://127.0.0.1:8080\ngithub: {app_id: %d, private_key_file: app.pem, webhook_secret_file: webhook, api_url: %q}\ndatabase: %q\nhosts:\n%s%s",
+		s.app, s.gh.URL(), database, hosts, extra))
 }
 
 func (s *appSite) file(name, text string) {
@@ -91,7 +108,8 @@ func (s *appSite) start() {
 	s.t.Cleanup(func() {
 		_ = s.process.Process.Kill()
 		_ = s.process.Wait()
-		if s.t.Failed() {
+		if s.t.Failed() && !s.told {
+			s.told = true
 			s.t.Logf("log of the App:\n%s", s.log)
 		}
 	})
@@ -117,36 +135,18 @@ func (s *appSite) kill() {
 // deliver sends a webhook; the repository, sender and installation are added.
 func (s *appSite) deliver(event string, payload map[string]any) int {
 	s.t.Helper()
-	p := map[string]any{
-		"repository": map[string]any{
-			"id": 1, "name": "app", "full_name": actionRepo, "owner": map[string]any{"login": "octo", "id": 1},
-			"default_branch": "main", "clone_url": "https://github.com/" + actionRepo + ".git",
-		},
-		"sender":       map[string]any{"login": "octo", "id": 1, "type": "User"},
-		"installation": map[string]any{"id": s.install},
-	}
-	maps.Copy(p, payload)
-	body, err := json.Marshal(p)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	body := payloadOf(actionRepo, s.install, payload)
 	s.guid++
 	return s.post(event, fmt.Sprintf("%08d-cc78-11e3-81ab-4c9367dc0958", s.guid), body)
 }
 
 func (s *appSite) post(event, guid string, body []byte) int {
 	s.t.Helper()
-	mac := hmac.New(sha256.New, []byte(webhookSecret))
-	mac.Write(body)
 	r, err := http.NewRequest(http.MethodPost, "http://"+s.addr+"/webhook", bytes.NewReader(body))
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	for name, value := range map[string]string{
-		"X-GitHub-Event": event, "X-GitHub-Delivery": guid, "X-Hub-Signature-256": "sha256=" + hex.EncodeToString(mac.Sum(nil)), "Content-Type": "application/json",
-	} {
-		r.Header.Set(name, value)
-	}
+	signLetter(r, letter{event, guid, body})
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
 		s.t.Fatal(err)

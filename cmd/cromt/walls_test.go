@@ -16,8 +16,9 @@ var allowed = map[string][]string{
 	"flow/flowtest":     {"flow"},
 	"sparky":            {"flow"},
 	"sparky/sparkytest": {"flow", "sparky"},
+	"sparky/place":      {"sparky/tomtit"},
 	"sparky/tomtit":     {"flow", "sparky"},
-	"sparky/agent":      {"flow", "sparky", "sparky/tomtit", "modernc.org/sqlite", "modernc.org/sqlite/lib"},
+	"sparky/agent":      {"flow", "sparky", "sparky/tomtit", "modernc.org/sqlite", "modernc.org/sqlite/lib", "golang.org/x/crypto/bcrypt", "sparky/place"},
 
 	"bot": {
 		"flow", "sparky", "bot/checks", "bot/comment", "bot/event", "bot/githubapp", "bot/store", "bot/trigger", "bot/trust",
@@ -27,6 +28,7 @@ var allowed = map[string][]string{
 	"bot/comment":    {},
 	"bot/config":     {"flow", "bot/trust"},
 	"bot/event":      {},
+	"bot/setup":      {"bot/config", "bot/githubapp"},
 	"bot/githubapp":  {"bot/checks", "github.com/google/go-github/v60/github", "github.com/bradleyfalzon/ghinstallation/v2"},
 	"bot/trigger":    {"flow", "bot/event"},
 	"bot/trust":      {"flow", "bot/event"},
@@ -42,8 +44,9 @@ var allowed = map[string][]string{
 	"cmd/cromt/completion": {},
 	"cmd/cromt/gitrepo":    {},
 	"cmd/cromt/hosts":      {"flow", "sparky"},
+	"cmd/cromt/install":    {"flow", "sparky"},
 	"cmd/cromt": {
-		"flow", "sparky", "sparky/agent", "sparky/tomtit", "bot", "bot/checks", "bot/config", "bot/githubapp", "bot/store", "cmd/cromt/action", "cmd/cromt/completion", "cmd/cromt/console", "cmd/cromt/gitrepo", "cmd/cromt/hosts",
+		"flow", "sparky", "sparky/agent", "sparky/tomtit", "bot", "bot/checks", "bot/config", "bot/githubapp", "bot/setup", "bot/store", "cmd/cromt/action", "cmd/cromt/completion", "cmd/cromt/console", "cmd/cromt/gitrepo", "cmd/cromt/hosts", "sparky/place", "cmd/cromt/install",
 		"github.com/alecthomas/kong",
 	},
 }

@@ -68,8 +68,8 @@ func (e *Executor) job(a flow.Attempt) *job {
 	defer e.mu.Unlock()
 	j := e.jobs[a.JobID]
 	switch {
-	case j == nil || !a.Resumed:
-		j = &job{sent: time.Now()}
+	case j == nil || !a.Resumed || j.host != a.Host:
+		j = &job{host: a.Host, sent: time.Now()}
 		if e.Script != nil {
 			j.step = e.Script(a)
 		}

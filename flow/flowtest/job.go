@@ -13,6 +13,7 @@ import (
 // and its step, whoever watches it.
 type job struct {
 	step      Step
+	host      string
 	sent      time.Time
 	cancelled time.Time // zero: it is not
 	left      bool      // it runs, and nobody watches it

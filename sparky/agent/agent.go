@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,13 +12,15 @@ import (
 	"time"
 
 	"github.com/cromt/cromt/sparky"
+	"github.com/cromt/cromt/sparky/place"
 	"github.com/cromt/cromt/sparky/tomtit"
 )
 
 // Config says how an Agent works.
 type Config struct {
 	Root       string // state, logs, files and checkouts; made with mode 0700
-	Token      string // required of clients; "": none, for loopback addresses only
+	Token      string // required of clients; "": none, for loopback addresses only, or where people sign in
+	Users      string // file of who may sign in to the pages, as htpasswd -B writes it; "": none
 	MaxJobs    int    // projects that run at once; 0: twice the CPUs, at least 4
 	KeepBuilds int    // builds of a project whose log and files are kept; 0: DefaultKeepBuilds
 	Name       string // shown to people; "": the machine's name
@@ -28,24 +29,43 @@ type Config struct {
 	// Tom is the path of the host's tom. "" is the built-in runner; "auto"
 	// looks for tom in PATH and falls back to the built-in runner.
 	Tom string
+	// Sparrowdo is the path of the host's sparrowdo, which runs sparrowfiles in
+	// Raku. "" refuses them; "auto" looks in PATH and in ~/.raku/bin.
+	Sparrowdo string
+	// Program is the file of this program, which runs scenarios in containers
+	// and on other machines when it is called with [place.Command]; "": what
+	// runs now.
+	Program string
+	// MaxDisk is how many bytes the folder of one job, its checkout and TMPDIR,
+	// may take; 0: DefaultMaxDisk.
+	MaxDisk int64
+	// Listen is the address, host:port, by which sparrowfiles reach this agent,
+	// and TLS whether it wants TLS there; "": 127.0.0.1:4000.
+	Listen string
+	TLS    bool
 }
 
 // Agent is a host. It is an http.Handler; use [Serve] to listen.
 type Agent struct {
 	schedule
-	cfg   Config
-	token [sha256.Size]byte
-	log   *slog.Logger
-	store *store
-	files *fileStore
-	disk  *diskGuard
-	lock  *os.File
-	env   baseEnv
-	tom   string
-	work  folders
-	tasks sync.WaitGroup // running jobs and background work
-	dirty chan string    // projects to prune
-	quit  chan struct{}
+	cfg       Config
+	access    *access
+	log       *slog.Logger
+	store     *store
+	files     *fileStore
+	disk      *diskGuard
+	lock      *os.File
+	env       baseEnv
+	tom       string
+	sparrowdo string
+	docker    *place.Engine
+	looks     time.Duration // between looks at a job's folder
+	work      folders
+	tasks     sync.WaitGroup // running jobs and background work
+	dirty     chan string    // projects to prune
+	quit      chan struct{}
+	streams   chan struct{} // live logs that are read
+	trouble   sync.Map      // project to what is wrong with its SCM, a string
 }
 
 // schedule is which job waits, runs or has just ended.
@@ -54,7 +74,8 @@ type schedule struct {
 	jobs    map[string]*job
 	queues  map[string]*queue
 	ready   []*queue // their first job waits for a slot
-	running int
+	running int      // cromt jobs
+	waits   int      // sparrowfiles that run
 	waiting int
 	seq     int64
 	recent  []string // ids of ended jobs still in jobs, oldest first
@@ -66,6 +87,11 @@ const (
 	dirLogs  = "logs"
 	dirFiles = "files"
 	dirWork  = "work"
+	// dirProjects holds a folder for every project that people have made, as a
+	// Sparky's: with its sparrowfile and sparky.yaml.
+	dirProjects = "projects"
+	// dirSCM notes the last commit of the branches that projects watch.
+	dirSCM = "scm"
 )
 
 // Open opens the state below cfg.Root and goes on with what is queued there.
@@ -82,9 +108,15 @@ func Open(cfg Config) (*Agent, error) {
 	}
 	cfg.Root = root
 	cfg = withDefaults(cfg)
-	for _, dir := range []string{"", dirLogs, dirFiles, dirWork} {
+	for _, dir := range []string{"", dirLogs, dirFiles, dirWork, dirProjects, dirSCM} {
 		if err := os.MkdirAll(filepath.Join(root, dir), 0o700); err != nil {
 			return nil, fmt.Errorf("agent root: %w", err)
+		}
+	}
+	var users *userFile
+	if cfg.Users != "" {
+		if users, err = openUsers(cfg.Users); err != nil {
+			return nil, err
 		}
 	}
 	lock, err := lockFolder(root)
@@ -92,19 +124,24 @@ func Open(cfg Config) (*Agent, error) {
 		return nil, err
 	}
 	a := &Agent{
-		cfg: cfg, log: cfg.Logger, lock: lock, token: sha256.Sum256([]byte(cfg.Token)),
+		cfg: cfg, log: cfg.Logger, lock: lock, access: newAccess(cfg.Token, users),
 		env: newBaseEnv(os.Getenv), disk: &diskGuard{dir: root, free: freeBytes},
 		work:     folders{dir: filepath.Join(root, dirWork)},
 		schedule: schedule{jobs: map[string]*job{}, queues: map[string]*queue{}},
-		dirty:    make(chan string, 64), quit: make(chan struct{}),
+		looks:    diskPause, dirty: make(chan string, 64), quit: make(chan struct{}), streams: make(chan struct{}, maxStreams),
 	}
 	if a.tom = cfg.Tom; a.tom == "auto" {
 		a.tom = tomtit.FindTom(a.env.list)
+	}
+	a.docker = &place.Engine{Owner: ownerOf(root), Env: placeEnv(a.env.list)}
+	if a.sparrowdo = cfg.Sparrowdo; a.sparrowdo == "auto" {
+		a.sparrowdo = a.env.findSparrowdo()
 	}
 	if err := a.resume(context.Background()); err != nil {
 		return nil, errors.Join(err, a.release())
 	}
 	a.tasks.Go(a.pruneLoop)
+	a.tasks.Go(a.triggerLoop)
 	return a, nil
 }
 
@@ -114,6 +151,15 @@ func withDefaults(cfg Config) Config {
 	}
 	if cfg.KeepBuilds <= 0 {
 		cfg.KeepBuilds = DefaultKeepBuilds
+	}
+	if cfg.MaxDisk <= 0 {
+		cfg.MaxDisk = DefaultMaxDisk
+	}
+	if cfg.Listen == "" {
+		cfg.Listen = "127.0.0.1:4000"
+	}
+	if cfg.Program == "" {
+		cfg.Program, _ = os.Executable() // "": who needs it says so
 	}
 	if cfg.Name == "" {
 		cfg.Name, _ = os.Hostname() // "" will do
@@ -188,10 +234,14 @@ func (a *Agent) requeue(ctx context.Context, rec *record) error {
 		return a.unstartable(rec, "agent restarted while the job was queued, and does not keep the credential with which it clones")
 	}
 	spec, err := decodeSpec(data)
+	var file *sparrowJob
+	if err == nil && spec == nil {
+		file, err = decodeSparrow(data)
+	}
 	if err != nil { // it was checked when it came: another version wrote it
 		return a.unstartable(rec, "job data: "+err.Error())
 	}
-	j := newJob(*rec, spec, a.logPath(rec.ID))
+	j := newJob(*rec, spec, file, a.logPath(rec.ID))
 	j.waited = true
 	close(j.ready)
 	a.mu.Lock()

@@ -47,12 +47,28 @@ func TestRoutesOfUnknownThings(t *testing.T) {
 		{"GET", "/status//none", 404, ""},
 		{"HEAD", "/status/p1/none", 405, ""},
 		{"POST", "/status/p1/none", 405, ""},
-		{"GET", "/queue", 405, ""},
+		{"PUT", "/queue", 405, ""},
+		{"GET", "/report/p1/17/live?offset=0", 404, ""},
+		{"POST", "/report/p1/17/cancel", 404, ""},
+		{"POST", "/report/p1/17/rebuild", 404, ""},
+		{"GET", "/project/p1", 404, ""},
+		{"POST", "/build/project/p1", 404, `{"project":"","job-id":"","error":"project p1: no such project folder"}`},
+		{"POST", "/build-with-tags/project/p1", 404, `{"project":"","job-id":"","error":"project p1: no such project folder"}`},
+		{"POST", "/build/project/p1/none", 404, ""},
+		{"GET", "/build/project/p1", 303, "/project/p1"},
+		{"GET", "/", 303, "/builds_latest"},
+		{"GET", "/logout", 303, "/login"},
+		{"GET", "/static/frame.html", 404, ""},
+		{"GET", "/static/..%2Fagent.go", 400, `{"project":"","job-id":"","error":"filename: must match ^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"}`},
 		{"DELETE", "/file/p1/none/x", 405, ""},
 		{"GET", "/healthz", 200, "ok\n"},
 		{"GET", "/cromt", 200, `{"agent":"1.2.3","version":1,"name":"box","max_jobs":7}`},
 	} {
-		if code, body := h.do(c.method, c.path, ""); code != c.code || body != c.body {
+		body := ""
+		if c.path == "/build-with-tags/project/p1" {
+			body = "{}"
+		}
+		if code, body := h.do(c.method, c.path, body); code != c.code || body != c.body {
 			t.Errorf("%s %s: %d %q, want %d %q", c.method, c.path, code, body, c.code, c.body)
 		}
 	}
@@ -138,7 +154,7 @@ func TestLenientQueue(t *testing.T) {
 		t.Fatalf("%d %s", code, answer)
 	}
 	st, log := h.wait("5", "l.1")
-	if st.State != sparky.CodeFailed || st.Cause != "infrastructure" || !strings.Contains(log, "need a Sparky host with Raku") {
+	if st.State != sparky.CodeFailed || st.Cause != "infrastructure" || !strings.Contains(log, "run by sparrowdo, and this host has none") {
 		t.Errorf("%+v %q", st, log)
 	}
 	code, trigger := h.do("GET", "/trigger/5/l.1", "")
@@ -157,11 +173,11 @@ func TestLenientQueue(t *testing.T) {
 	if code != 303 {
 		t.Fatalf("report_jid: %d", code)
 	}
-	if code, body := h.do("GET", page, ""); code != 200 || !strings.Contains(body, "need a Sparky host") {
+	if code, body := h.do("GET", page, ""); code != 200 || !strings.Contains(body, "run by sparrowdo, and this host has none") {
 		t.Errorf("%s: %d %s", page, code, body)
 	}
-	for _, path := range []string{"/", "/project/5"} {
-		if code, body := h.do("GET", path, ""); code != 200 || !strings.Contains(body, `<a href="`+page+`">5 l.1</a> FAIL`) {
+	for _, path := range []string{"/builds", "/builds_latest", "/project/5", "/project/5/builds"} {
+		if code, body := h.do("GET", path, ""); code != 200 || !strings.Contains(body, `href="`+page+`">`) || !strings.Contains(body, `<span class="state failed">Failed</span>`) {
 			t.Errorf("%s: %d %s", path, code, body)
 		}
 	}
@@ -189,19 +205,30 @@ func TestToken(t *testing.T) {
 	if _, log := h.wait("p", id); strings.Contains(log, "secret123") {
 		t.Errorf("the token is in the job's environment: %s", log)
 	}
-	routes := [][2]string{
-		{"POST", "/queue"}, {"GET", "/status/p/" + id}, {"GET", "/report/raw/p/" + id}, {"GET", "/report_jid/p/" + id}, {"GET", "/report/p/1"},
-		{"POST", "/stash"}, {"GET", "/stash/p/" + id}, {"PUT", "/file/project/p/job/j/filename/f"}, {"GET", "/file/p/j/f"}, {"GET", "/file_view/p/j/f"},
-		{"GET", "/trigger/p/" + id}, {"POST", "/cancel/project/p/" + id}, {"GET", "/badge/p"}, {"GET", "/"}, {"GET", "/project/p"}, {"GET", "/cromt"},
+	routes := agent.Routes()
+	if len(routes) < 35 {
+		t.Fatalf("only %d routes: %v", len(routes), routes)
 	}
+	fill := strings.NewReplacer("/P", "/p", "/J", "/"+id, "/N", "/1", "/F", "/f")
+	open := map[string]bool{"/healthz": true, "/login": true, "/default_login": true, "/logout": true, "/static/f": true}
 	for _, r := range routes {
+		if r[1] = fill.Replace("/" + r[1]); open[r[1]] {
+			continue // they tell nothing
+		}
 		for _, token := range []string{"", "secret124", "secret1234", "Secret123"} {
 			if code, body := h.do(r[0], r[1], "{}", "token", token); code != 403 || body != "bad token" {
 				t.Errorf("%s %s with %q: %d %q", r[0], r[1], token, code, body)
 			}
 		}
-		if code, body := h.do(r[0], r[1], "{}", "Cookie", "user=x; token=y", "token", ""); code != 403 {
+		if code, body := h.do(r[0], r[1], "{}", "Cookie", "user=x; token=y; sparky_session=z", "token", ""); code != 403 {
 			t.Errorf("%s %s with cookies: %d %q", r[0], r[1], code, body)
+		}
+		if code, body := h.do(r[0], r[1], "{}", "Authorization", "Bearer secret123", "token", ""); code != 403 {
+			t.Errorf("%s %s with another header: %d %q", r[0], r[1], code, body)
+		}
+		code, body := h.do(r[0], r[1], "{}", "Accept", "text/html", "token", "")
+		if code != 403 && (code != 303 || !strings.HasPrefix(body, "/login?next=")) {
+			t.Errorf("%s %s of a browser: %d %q", r[0], r[1], code, body)
 		}
 	}
 	if code, _ := h.do("GET", "/healthz", "", "token", ""); code != 200 {
@@ -357,6 +384,9 @@ func TestHostileNames(t *testing.T) {
 			{"PUT", "/file/project/p/job/j/filename/" + name}, {"PUT", "/file/project/" + name + "/job/j/filename/x"}, {"PUT", "/file/project/p/job/" + name + "/filename/x"},
 			{"GET", "/status/p/" + name}, {"GET", "/status/" + name + "/j"}, {"GET", "/stash/p/" + name}, {"GET", "/report/raw/p/" + name},
 			{"POST", "/cancel/project/p/" + name}, {"GET", "/trigger/p/" + name}, {"GET", "/badge/" + name}, {"GET", "/report/" + name + "/1"},
+			{"GET", "/report/p/" + name}, {"GET", "/report/p/" + name + "/live"}, {"POST", "/report/p/" + name + "/cancel"}, {"GET", "/report_jid/p/" + name},
+			{"GET", "/project/" + name}, {"GET", "/project/" + name + "/builds"}, {"POST", "/project/" + name + "/start"}, {"GET", "/build/project/" + name},
+			{"POST", "/build/project/" + name}, {"POST", "/build/project/p/" + name}, {"POST", "/build-with-tags/project/" + name}, {"GET", "/static/" + name},
 		} {
 			code, body := h.raw(r.method, r.path)
 			if code != 400 && code != 404 && code != 405 || strings.Contains(body, "canary") || strings.Contains(body, "root:") {
@@ -434,4 +464,31 @@ func TestSlowClients(t *testing.T) {
 	if code, _ := h.do("GET", "/healthz", ""); code != 200 || time.Since(at) > 5*time.Second {
 		t.Errorf("%d after %s", code, time.Since(at))
 	}
+}
+
+// TestLargeForms: what people send has a limit, too.
+func TestLargeForms(t *testing.T) {
+	root := t.TempDir()
+	h := start(t, agent.Config{Root: root})
+	folder(t, root, "p", directLine(t, "/", "true"), "allow_manual_run: true\nvars: [{name: Text, type: textarea}]\n")
+	long := strings.Repeat("x", 300<<10)
+	for _, c := range []struct{ path, kind, body string }{
+		{"/project/p/start", "application/x-www-form-urlencoded", "Text=" + long},
+		{"/build-with-tags/project/p", "application/x-www-form-urlencoded", "tags=a%3D" + long},
+		{"/build-with-tags/project/p", "application/json", `{"tags":"a=` + long + `"}`},
+	} {
+		if code, body := h.do("POST", c.path, c.body, "Content-Type", c.kind); code != 413 {
+			t.Errorf("%s: %d %.200s", c.path, code, body)
+		}
+	}
+	if code, body := h.do("POST", "/project/p/start", "Text="+long[:100<<10], "Content-Type", "application/x-www-form-urlencoded"); code != 400 || !strings.Contains(body, "longer than 65536 bytes") {
+		t.Errorf("more than is kept with a build: %d %.200s", code, body)
+	}
+	if code, _ := h.do("POST", "/login", "password="+long, "Content-Type", "application/x-www-form-urlencoded"); code != 413 {
+		t.Errorf("login: %d", code)
+	}
+	if code, body := h.do("POST", "/build-with-tags/project/p", `{"tags":5}`); code != 400 {
+		t.Errorf("%d %s", code, body)
+	}
+	h.builds("p", 0)
 }

@@ -61,6 +61,8 @@ func cancelledResult(j *job, cause error) result {
 	case errors.Is(cause, errSilent):
 		return result{State: sparky.CodeCancelled, Cause: flow.CauseCancelled, Exit: exitCancelled,
 			Error: fmt.Sprintf("orchestrator silent for %s", j.lease)}
+	case errors.As(cause, new(*quotaError)):
+		return result{State: sparky.CodeFailed, Cause: flow.CauseTask, Exit: exitSetup, Error: cause.Error()}
 	case errors.Is(cause, errStopping):
 		return result{State: sparky.CodeFailed, Cause: causeInfrastructure, Lost: true,
 			Error: "agent stopped while the job was running"}

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
 	"github.com/cromt/cromt/flow"
 	"github.com/cromt/cromt/sparky"
+	"github.com/cromt/cromt/sparky/place"
 	"github.com/cromt/cromt/sparky/tomtit"
 )
 
@@ -34,6 +34,7 @@ type execution struct {
 	env     []string
 	commit  string
 	outputs []flow.Artifact
+	there   *there // nil: the actions run on this machine
 }
 
 // stepError says which step failed and how the job ends by it.
@@ -51,24 +52,22 @@ func (e *stepError) Unwrap() error { return e.err }
 // job is left when it returns.
 func (a *Agent) execute(ctx context.Context, j *job) result {
 	j.mu.Lock()
-	spec := j.spec
+	spec, file := j.spec, j.file
 	j.mu.Unlock()
-	if spec == nil {
-		return refuseForeign(j)
-	}
 	spill := time.AfterFunc(spillAfter, j.log.save)
 	defer spill.Stop()
+	if spec == nil {
+		return a.runSparrow(ctx, j, file)
+	}
 	e := &execution{a: a, j: j, spec: spec, out: (*flow.Mask)(nil).Writer(j.log), commit: spec.Source.Commit}
 	dir, err := a.work.take()
 	if err != nil {
 		return e.conclude(err)
 	}
 	e.dir = dir
-	defer func() {
-		if err := a.work.giveBack(dir); err != nil {
-			a.log.Warn("folder of a job not removed", "job", j.id, "error", err)
-		}
-	}()
+	defer a.returnFolder(j, dir)
+	ctx, unwatch := a.watchDisk(ctx, j, dir)
+	defer unwatch()
 	env, secrets, err := a.env.jobEnv(j, spec, e.dir)
 	e.env, e.mask = env, flow.NewMask(secrets)
 	e.out = e.mask.Writer(j.log)
@@ -82,12 +81,24 @@ func (a *Agent) execute(ctx context.Context, j *job) result {
 		if err := killLeftovers([]string{j.id}); err != nil {
 			a.log.Warn("processes are still there", "job", j.id, "error", err)
 		}
-		return e.end(cancelledResult(j, cause), "cancelled")
+		res := cancelledResult(j, cause)
+		if errors.As(cause, new(*quotaError)) {
+			e.sayf("%s\n", res.Error)
+			return e.end(res, "quota")
+		}
+		return e.end(res, "cancelled")
 	}
 	return e.conclude(err)
 }
 
-func (e *execution) run(ctx context.Context) error {
+func (e *execution) run(ctx context.Context) (err error) {
+	if e.there, err = e.goThere(ctx); err != nil {
+		return &stepError{"prepare", causeInfrastructure, exitSetup, err}
+	}
+	if e.there != nil {
+		defer e.there.leave()
+		return e.runThere(ctx)
+	}
 	if err := e.checkout(ctx); err != nil {
 		return err
 	}
@@ -107,6 +118,9 @@ func (e *execution) actions(ctx context.Context) error {
 		ctx, stop = context.WithTimeoutCause(ctx, e.j.timeout, errTimedOut)
 		defer stop()
 	}
+	if e.there != nil {
+		return e.each(ctx, e.there.run)
+	}
 	runner := tomtit.Runner{Dir: e.work, Env: e.env, Out: e.out, Tom: e.a.tom, Cache: e.dir, Grace: sparky.KillGrace}
 	for _, action := range e.spec.Actions[1:] { // Run checks the first one by itself
 		if err := runner.Check(action); err != nil {
@@ -114,13 +128,22 @@ func (e *execution) actions(ctx context.Context) error {
 			return &stepError{"tom-" + action, flow.CauseTask, exitSetup, err}
 		}
 	}
+	return e.each(ctx, runner.Run)
+}
+
+// each runs the actions with run, which returns an exit code.
+func (e *execution) each(ctx context.Context, run func(ctx context.Context, action string, options []string) (int, error)) error {
 	for _, action := range e.spec.Actions {
 		step := "tom-" + action
 		e.sayf("meta: step=%s\n", step)
-		code, err := runner.Run(ctx, action, e.spec.Options)
+		code, err := run(ctx, action, e.spec.Options)
 		e.flush()
 		if cause := context.Cause(ctx); cause != nil {
 			return cause
+		}
+		if errors.Is(err, place.ErrLost) {
+			e.sayf("%s\n", err)
+			return &stepError{step, causeInfrastructure, exitSetup, err}
 		}
 		if err != nil {
 			e.sayf("%s\n", err)
@@ -146,7 +169,7 @@ func (e *execution) conclude(err error) result {
 		e.sayf("%s\n", err)
 	}
 	// What fails after the actions have run must not look as if they had not.
-	ran := failed.cause == causeInfrastructure && strings.HasPrefix(failed.step, "artifact-")
+	ran := failed.cause == causeInfrastructure && (strings.HasPrefix(failed.step, "artifact-") || strings.HasPrefix(failed.step, "tom-"))
 	return e.end(result{State: sparky.CodeFailed, Cause: failed.cause, Lost: ran, Exit: failed.exit, Error: err.Error()}, failed.step)
 }
 
@@ -173,11 +196,11 @@ func (e *execution) sayf(format string, args ...any) {
 
 func (e *execution) flush() { _ = e.out.Flush() } // a jobLog takes everything
 
-// refuseForeign is the end of a job that only a real Sparky can run.
-func refuseForeign(j *job) result {
-	const why = "this agent runs cromt jobs only; other sparrowfiles need a Sparky host with Raku and sparrowdo"
-	_, _ = io.WriteString(j.log, why+"\nmeta: result=failed step=prepare exit=1\n") // a jobLog takes everything
-	return result{State: sparky.CodeFailed, Cause: causeInfrastructure, Exit: exitSetup, Error: why}
+// returnFolder gives back the folder of a job that has ended.
+func (a *Agent) returnFolder(j *job, dir string) {
+	if err := a.work.giveBack(dir); err != nil {
+		a.log.Warn("folder of a job not removed", "job", j.id, "error", err)
+	}
 }
 
 // oneLine returns the first line of s, shortened.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/cromt/cromt/flow"
 	"github.com/cromt/cromt/sparky"
+	"github.com/cromt/cromt/sparky/place"
 )
 
 // fileStore keeps the files of jobs as project/job-id/name below one folder.
@@ -200,21 +201,27 @@ func (e *execution) keepOutputs() error {
 		return &stepError{"artifact-out", causeInfrastructure, exitSetup, err}
 	}
 	defer func() { _ = root.Close() }() // nothing is buffered in it
+	return e.keep(func(path string) (io.ReadCloser, error) { return openRegular(root, path) })
+}
+
+// keep copies the files that open gives. What is wrong with a file is the
+// error of open, or of the file's Read.
+func (e *execution) keep(open func(path string) (io.ReadCloser, error)) error {
 	for _, out := range e.spec.Out {
-		if err := e.keepOutput(root, out); err != nil {
+		if err := e.keepOutput(open, out); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (e *execution) keepOutput(root *os.Root, out sparky.SpecOutput) error {
+func (e *execution) keepOutput(open func(path string) (io.ReadCloser, error), out sparky.SpecOutput) error {
 	step := "artifact-" + out.File
 	fail := func(cause flow.Cause, exit int, err error) error {
 		e.sayf("%s\n", err)
 		return &stepError{step, cause, exit, err}
 	}
-	src, err := openRegular(root, out.Path)
+	src, err := open(out.Path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fail(flow.CauseTask, exitNoFile, fmt.Errorf("artifact %q: no file %s", out.File, out.Path))
 	}
@@ -223,7 +230,12 @@ func (e *execution) keepOutput(root *os.Root, out sparky.SpecOutput) error {
 	}
 	defer src.Close()
 	kept, err := e.a.files.put(e.j.project, e.j.id, out.File, src, sparky.MaxFileBody)
-	if err != nil {
+	switch there := new(place.FileError); {
+	case errors.Is(err, fs.ErrNotExist) && errors.As(err, &there):
+		return fail(flow.CauseTask, exitNoFile, fmt.Errorf("artifact %q: no file %s", out.File, out.Path))
+	case errors.As(err, &there):
+		return fail(flow.CauseTask, exitNoFile, fmt.Errorf("artifact %q: %w", out.File, there))
+	case err != nil:
 		return fail(causeInfrastructure, exitSetup, fmt.Errorf("artifact %q: %w", out.File, err))
 	}
 	e.sayf("meta: out=%s bytes=%d\n", out.File, kept.Bytes)

@@ -29,6 +29,10 @@ func (a *Agent) postQueue(w http.ResponseWriter, r *http.Request, _ names) {
 		writeError(w, http.StatusBadRequest, err)
 		return
 	}
+	if a.isDisabled(req.project) { // a Sparky would take it and never run it
+		a.fail(w, r, fmt.Errorf("project %s: %w", req.project, errDisabled))
+		return
+	}
 	if err := a.disk.check(0); err != nil {
 		a.fail(w, r, err)
 		return
@@ -370,7 +374,12 @@ func (a *Agent) getStash(w http.ResponseWriter, r *http.Request, n names) {
 }
 
 func (a *Agent) getHello(w http.ResponseWriter, _ *http.Request, _ names) {
-	writeJSON(w, http.StatusOK, sparky.Hello{Agent: a.cfg.Version, Version: sparky.SpecVersion, Name: a.cfg.Name, MaxJobs: a.cfg.MaxJobs})
+	a.mu.Lock()
+	queued, running := a.waiting, a.running
+	a.mu.Unlock()
+	writeJSON(w, http.StatusOK, sparky.Hello{
+		Agent: a.cfg.Version, Version: sparky.SpecVersion, Name: a.cfg.Name, MaxJobs: a.cfg.MaxJobs, Queued: queued, Running: running,
+	})
 }
 
 func (a *Agent) getHealth(w http.ResponseWriter, r *http.Request, _ names) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -44,4 +45,27 @@ func freeBytes(dir string) (int64, error) {
 		return 0, err
 	}
 	return int64(st.Bavail) * int64(st.Bsize), nil //nolint:unconvert // other types on other systems
+}
+
+// inode identifies a file, with the bytes that it takes on the disk.
+type inode struct {
+	dev, ino uint64
+	links    uint64
+	bytes    int64
+}
+
+func inodeOf(fi os.FileInfo) inode {
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	if !ok {
+		return inode{bytes: fi.Size()}
+	}
+	return inode{dev: uint64(st.Dev), ino: st.Ino, links: uint64(st.Nlink), bytes: st.Blocks * 512} //nolint:unconvert // other types on other systems
+}
+
+// signalOf returns the number of the signal that ended a program.
+func signalOf(exit *exec.ExitError) int {
+	if st, ok := exit.Sys().(syscall.WaitStatus); ok && st.Signaled() {
+		return int(st.Signal())
+	}
+	return 0
 }

@@ -2,8 +2,6 @@ package agent
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"io"
@@ -16,7 +14,7 @@ import (
 	"github.com/cromt/cromt/sparky"
 )
 
-// ServeHTTP answers the API of a Sparky host, with our extensions.
+// ServeHTTP answers the API of a Sparky host, with our extensions, and its pages.
 func (a *Agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	route, args := findRoute(r)
 	if route == nil {
@@ -27,8 +25,8 @@ func (a *Agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusMethodNotAllowed)
 		return
 	}
-	if !route.open && !a.authorized(r) {
-		writeText(w, http.StatusForbidden, "bad token")
+	if route.kind != free && !a.access.allows(r) {
+		a.deny(w, r, route)
 		return
 	}
 	if err := route.check(args); err != nil {
@@ -38,14 +36,15 @@ func (a *Agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	route.serve(a, w, r, args)
 }
 
-// authorized compares sums of fixed length, so that the time it takes tells
-// nothing about the token.
-func (a *Agent) authorized(r *http.Request) bool {
-	if a.cfg.Token == "" {
-		return true
+// deny answers a request that may not be made: people are led to where they
+// can sign in.
+func (a *Agent) deny(w http.ResponseWriter, r *http.Request, route *route) {
+	if route.kind == page && r.Method == http.MethodGet && r.Header.Get("Token") == "" && strings.Contains(r.Header.Get("Accept"), "text/html") {
+		w.Header().Set("Cache-Control", "no-store")
+		redirect(w, "/login?"+url.Values{"next": {r.URL.RequestURI()}}.Encode())
+		return
 	}
-	sum := sha256.Sum256([]byte(r.Header.Get("Token")))
-	return subtle.ConstantTimeCompare(sum[:], a.token[:]) == 1
+	writeText(w, http.StatusForbidden, "bad token")
 }
 
 // names are the variable segments of a path.
@@ -54,9 +53,18 @@ type names struct{ project, job, file string }
 type route struct {
 	method string
 	path   string // P, J, F and N stand for a project, job-id, file and number
-	open   bool   // needs no token
+	kind   kind
 	serve  func(*Agent, http.ResponseWriter, *http.Request, names)
 }
+
+// kind says who may ask for a route.
+type kind int
+
+const (
+	api  kind = iota // who has the token or has signed in
+	page             // likewise; others are asked to sign in
+	free             // everybody: it tells nothing
+)
 
 // check refuses names that no client of ours and no Sparky makes.
 func (rt *route) check(n names) error {
@@ -76,33 +84,57 @@ func (rt *route) check(n names) error {
 func routesUnder(first string) []route {
 	switch first {
 	case "status":
-		return []route{{"GET", "status/P/J", false, (*Agent).getStatus}}
+		return []route{{"GET", "status/P/J", api, (*Agent).getStatus}}
 	case "queue":
-		return []route{{"POST", "queue", false, (*Agent).postQueue}}
+		return []route{{"POST", "queue", api, (*Agent).postQueue}, {"GET", "queue", page, (*Agent).getQueue}}
 	case "report":
-		return []route{{"GET", "report/raw/P/J", false, (*Agent).getReport}, {"GET", "report/P/N", false, (*Agent).getReportPage}}
+		return []route{{"GET", "report/raw/P/J", api, (*Agent).getReport}, {"GET", "report/P/N", page, (*Agent).getReportPage},
+			{"GET", "report/P/N/live", api, (*Agent).getLive}, {"POST", "report/P/N/cancel", page, (*Agent).formCancel}, {"POST", "report/P/N/rebuild", page, (*Agent).formRebuild}}
 	case "report_jid":
-		return []route{{"GET", "report_jid/P/J", false, (*Agent).getReportJID}}
+		return []route{{"GET", "report_jid/P/J", page, (*Agent).getReportJID}}
 	case "file":
-		return []route{{"PUT", "file/project/P/job/J/filename/F", false, (*Agent).putFile}, {"GET", "file/P/J/F", false, (*Agent).getFile}}
+		return []route{{"PUT", "file/project/P/job/J/filename/F", api, (*Agent).putFile}, {"GET", "file/P/J/F", api, (*Agent).getFile}}
 	case "file_view":
-		return []route{{"GET", "file_view/P/J/F", false, (*Agent).viewFile}}
+		return []route{{"GET", "file_view/P/J/F", api, (*Agent).viewFile}}
 	case "stash":
-		return []route{{"POST", "stash", false, (*Agent).postStash}, {"GET", "stash/P/J", false, (*Agent).getStash}}
+		return []route{{"POST", "stash", api, (*Agent).postStash}, {"GET", "stash/P/J", api, (*Agent).getStash}}
 	case "trigger":
-		return []route{{"GET", "trigger/P/J", false, (*Agent).getTrigger}}
+		return []route{{"GET", "trigger/P/J", api, (*Agent).getTrigger}}
 	case "cancel":
-		return []route{{"POST", "cancel/project/P/J", false, (*Agent).postCancel}}
+		return []route{{"POST", "cancel/project/P/J", api, (*Agent).postCancel}}
+	case "build":
+		return []route{{"POST", "build/project/P", api, (*Agent).postBuild}, {"POST", "build/project/P/J", api, (*Agent).postRebuild}, {"GET", "build/project/P", page, (*Agent).getBuildForm}}
+	case "build-with-tags":
+		return []route{{"POST", "build-with-tags/project/P", api, (*Agent).postBuildWithTags}}
 	case "badge":
-		return []route{{"GET", "badge/P", false, (*Agent).getBadge}}
+		return []route{{"GET", "badge/P", api, (*Agent).getBadge}}
 	case "project":
-		return []route{{"GET", "project/P", false, (*Agent).getProject}}
+		return []route{{"GET", "project/P", page, (*Agent).getProject}, {"GET", "project/P/builds", page, (*Agent).getProjectBuilds}, {"POST", "project/P/start", page, (*Agent).formStart}}
 	case "cromt":
-		return []route{{"GET", "cromt", false, (*Agent).getHello}}
+		return []route{{"GET", "cromt", api, (*Agent).getHello}}
+	}
+	return plainRoutes(first)
+}
+
+// plainRoutes are those of a single segment.
+func plainRoutes(first string) []route {
+	switch first {
+	case "projects":
+		return []route{{"GET", "projects", page, (*Agent).getProjects}}
+	case "builds", "builds_latest":
+		return []route{{"GET", first, page, (*Agent).getBuilds}}
+	case "about":
+		return []route{{"GET", "about", page, (*Agent).getAbout}}
+	case "login", "default_login":
+		return []route{{"GET", first, free, (*Agent).getLogin}, {"POST", first, free, (*Agent).postLogin}}
+	case "logout":
+		return []route{{"GET", "logout", free, (*Agent).getLogout}, {"POST", "logout", free, (*Agent).postLogout}}
+	case "static":
+		return []route{{"GET", "static/F", free, (*Agent).getStatic}}
 	case "healthz":
-		return []route{{"GET", "healthz", true, (*Agent).getHealth}}
+		return []route{{"GET", "healthz", free, (*Agent).getHealth}}
 	case "":
-		return []route{{"GET", "", false, (*Agent).getIndex}}
+		return []route{{"GET", "", page, (*Agent).getIndex}}
 	}
 	return nil
 }
@@ -182,25 +214,42 @@ func writeError(w http.ResponseWriter, status int, err error) {
 	writeJSON(w, status, sparky.QueueAnswer{Error: err.Error()})
 }
 
+// statusOf returns the status for an error of the agent's own working, 0 for
+// that of a client that has gone.
+func statusOf(err error) int {
+	switch {
+	case errors.As(err, new(*diskFullError)):
+		return http.StatusInsufficientStorage
+	case errors.As(err, new(*http.MaxBytesError)), errors.Is(err, errTooLarge):
+		return http.StatusRequestEntityTooLarge
+	case errors.Is(err, errNoProject):
+		return http.StatusNotFound
+	case errors.Is(err, errNotManual):
+		return http.StatusForbidden
+	case errors.Is(err, errParameter), errors.Is(err, errDepth):
+		return http.StatusBadRequest
+	case errors.Is(err, errConflict), errors.Is(err, errDisabled):
+		return http.StatusConflict
+	case errors.Is(err, errBusy), errors.Is(err, errJournalClosed):
+		return http.StatusServiceUnavailable
+	case errors.Is(err, context.Canceled):
+		return 0
+	}
+	return http.StatusInternalServerError
+}
+
 // fail answers an error of the agent's own working.
 func (a *Agent) fail(w http.ResponseWriter, r *http.Request, err error) {
-	var full *diskFullError
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &full):
-		writeError(w, http.StatusInsufficientStorage, err)
-	case errors.As(err, &tooLarge), errors.Is(err, errTooLarge):
-		writeError(w, http.StatusRequestEntityTooLarge, err)
-	case errors.Is(err, errConflict):
-		writeError(w, http.StatusConflict, err)
-	case errors.Is(err, errBusy), errors.Is(err, errJournalClosed):
+	status := statusOf(err)
+	switch status {
+	case 0:
+		return
+	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", "5")
-		writeError(w, http.StatusServiceUnavailable, err)
-	case errors.Is(err, context.Canceled):
-	default:
+	case http.StatusInternalServerError:
 		a.log.Error("request", "method", r.Method, "path", r.URL.Path, "error", err)
-		writeError(w, http.StatusInternalServerError, err)
 	}
+	writeError(w, status, err)
 }
 
 // readJSON reads a JSON body of at most limit bytes. It answers errors itself.

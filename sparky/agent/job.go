@@ -27,10 +27,12 @@ type job struct {
 	log         *jobLog
 	lease       time.Duration // 0: for ever
 	timeout     time.Duration // of all actions; 0: none
+	waits       bool          // it is a sparrowfile, which may wait for other jobs of this agent
 
 	mu      sync.Mutex
 	rec     record
 	spec    *sparky.Spec            // nil: not a cromt job, or ended
+	file    *sparrowJob             // of a job that is no cromt job; nil when it has ended
 	cancel  context.CancelCauseFunc // of a running job
 	doom    error                   // why it is to be cancelled
 	seen    time.Time               // when it was last asked for
@@ -42,8 +44,9 @@ type job struct {
 
 // newJob returns a job of that record. Its log goes to the file at path when
 // it outgrows memory.
-func newJob(rec record, spec *sparky.Spec, path string) *job {
-	j := &job{id: rec.ID, project: rec.Project, seq: rec.Seq, rec: rec, spec: spec, ready: make(chan struct{}), seen: time.Now()}
+func newJob(rec record, spec *sparky.Spec, file *sparrowJob, path string) *job {
+	j := &job{id: rec.ID, project: rec.Project, seq: rec.Seq, rec: rec, spec: spec, file: file, ready: make(chan struct{}), seen: time.Now(),
+		waits: file != nil, timeout: sparrowTimeout}
 	j.log = newJobLog(path, maxLogBytes, maxLogTail, j.tellGrown)
 	if spec != nil {
 		j.lease = time.Duration(spec.Lease) * time.Second

@@ -13,6 +13,32 @@ const (
 	// freeDiskAge is how long one look at the free disk is good for.
 	freeDiskAge = time.Second
 
+	// DefaultMaxDisk is how many bytes one job's folder may take: a large
+	// repository and what is built of it, while most disks hold several.
+	DefaultMaxDisk = 16 << 30
+	// diskPause is between two looks at a running job's folder. A look that
+	// takes long is followed by a pause of diskRest times that.
+	diskPause = 2 * time.Second
+	diskRest  = 20
+
+	// maxSparrows run at once. They are not counted among Config.MaxJobs, since
+	// many wait for jobs of their own, as on a Sparky, which has no limit.
+	maxSparrows = 64
+	// sparrowTimeout of a sparrowfile: when a Sparky ends it, too.
+	sparrowTimeout = 12 * time.Hour
+	// cronPatience is how late a crontab's minute may be started.
+	cronPatience = 5 * time.Minute
+	// scmPause is between two questions for a branch's commit, and scmMaxPause
+	// the longest after failures: servers count them.
+	scmPause    = 20 * time.Second
+	scmMaxPause = 10 * time.Minute
+	// scmTimeout of one question, scmParallel of them at once.
+	scmTimeout  = 20 * time.Second
+	scmParallel = 4
+	// maxSparrowfile and maxSettings of a project's folder, in bytes.
+	maxSparrowfile = 1 << 20
+	maxSettings    = 256 << 10
+
 	// maxLogBytes of one job; a longer log loses its middle. Nobody reads
 	// more, and a flood must not fill the disk.
 	maxLogBytes = 16 << 20
@@ -25,6 +51,28 @@ const (
 	// spillAfter is when the log of a running job goes to a file, however
 	// short it is, so that a crash does not lose it.
 	spillAfter = time.Second
+
+	// userCost of the bcrypt hashes that AddUser makes: about 0.1 s of CPU. Hashes of
+	// more than maxCost take minutes, in which nobody else could sign in.
+	userCost = 10
+	maxCost  = 15
+	// minPassword of a user, in bytes.
+	minPassword = 8
+	// maxTries to sign in from one address at once, and one more every tryPause:
+	// enough for people, too few to guess.
+	maxTries = 10
+	tryPause = 10 * time.Second
+	// sessionTime is how long somebody stays signed in: a week's work.
+	sessionTime = 7 * 24 * time.Hour
+	// maxSessions at once, and addresses whose attempts are counted.
+	maxSessions = 1000
+	// maxForm of what people send from a page, in bytes.
+	maxForm = 256 << 10
+	// maxStreams of live logs at once: each holds a connection.
+	maxStreams = 64
+	// streamPing is how often a live log without news says that it lives:
+	// proxies close what is silent for a minute.
+	streamPing = 15 * time.Second
 
 	// coalesce is how long news that is not the end of a job is held back, so
 	// that a short job is told in one answer and a chatty one in few.

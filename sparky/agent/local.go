@@ -67,6 +67,7 @@ func (l *Local) start(hostURL string) (*localHost, error) {
 	sum := sha256.Sum256([]byte(hostURL))
 	cfg := l.cfg
 	cfg.Root, cfg.Token = filepath.Join(l.dir, hex.EncodeToString(sum[:8])), "" // nobody else reaches it
+	cfg.Users = ""
 	if cfg.Name == "" {
 		cfg.Name = hostURL
 	}

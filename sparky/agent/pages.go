@@ -1,219 +1,308 @@
 package agent
 
 import (
-	"encoding/json"
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
 	"fmt"
-	"html"
+	"html/template"
 	"net/http"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/cromt/cromt/sparky"
 )
 
-// getReportJID leads people from a job-id to its page.
-func (a *Agent) getReportJID(w http.ResponseWriter, r *http.Request, n names) {
-	_, rec := a.known(w, r, n)
-	switch {
-	case rec == nil:
-	case rec.State == sparky.CodeQueued || rec.Pruned:
-		w.WriteHeader(http.StatusNotFound)
-	default:
-		redirect(w, fmt.Sprintf("/report/%s/%d", rec.Project, rec.Seq))
+//go:embed web
+var web embed.FS
+
+// pages are the templates, each page with the frame around it.
+var pages = func() map[string]*template.Template {
+	all := map[string]*template.Template{}
+	frame := template.Must(template.New("frame.html").Funcs(template.FuncMap{
+		"state": stateWord, "class": stateClass, "time": timeText, "ago": ago, "size": size, "asset": asset,
+	}).ParseFS(web, "web/frame.html", "web/list.html"))
+	for _, name := range []string{"projects", "project", "builds", "queue", "report", "about", "login", "error"} {
+		all[name] = template.Must(template.Must(frame.Clone()).ParseFS(web, "web/"+name+".html"))
 	}
+	return all
+}()
+
+// asset returns the address of a file of the pages, another one when the file
+// is another.
+func asset(name string) (string, error) {
+	data, err := web.ReadFile("web/" + name)
+	sum := sha256.Sum256(data)
+	return "/static/" + name + "?" + hex.EncodeToString(sum[:4]), err
 }
 
-func redirect(w http.ResponseWriter, to string) {
-	w.Header().Set("Location", to)
-	w.WriteHeader(http.StatusSeeOther)
+// frame is what every page shows.
+type frame struct {
+	Title, Host, Version string
+	User                 string // who has signed in; "": nobody
+	Open                 bool   // nobody needs to
+	Section              string // of the menu
+	Refresh              int    // seconds after which a browser without scripts asks again; 0: never
+	Live                 bool   // the page needs the script
+	Page                 any
 }
 
-// badges are the words and colours of a Sparky's badges.
-func badge(state sparky.Code) (text, colour string) {
-	switch state {
-	case sparky.CodeOK:
-		return "OK", "green"
-	case sparky.CodeFailed:
-		return "FAIL", "red"
-	case sparky.CodeCancelled:
-		return "TERM", "red"
-	case sparky.CodeRunning:
-		return "Run", "yellow"
-	}
-	return "UNKOWN", "gray" //nolint:misspell // so spelled by a Sparky
-}
-
-func (a *Agent) getBadge(w http.ResponseWriter, r *http.Request, n names) {
-	recs, err := a.store.list(r.Context(), `WHERE pruned = 0 AND project = ? AND state <> ? ORDER BY seq DESC LIMIT 1`,
-		n.project, int(sparky.CodeQueued))
-	if err != nil {
+func (a *Agent) render(w http.ResponseWriter, r *http.Request, status int, name string, f frame) {
+	f.Host, f.Version, f.Open = a.cfg.Name, a.cfg.Version, a.access.open
+	f.User = a.person(r)
+	var b bytes.Buffer
+	if err := pages[name].ExecuteTemplate(&b, "frame.html", f); err != nil {
 		a.fail(w, r, err)
 		return
 	}
-	state := sparky.CodeQueued
-	if len(recs) > 0 {
-		state = recs[0].State
-	}
-	text, colour := badge(state)
-	redirect(w, "https://img.shields.io/static/v1?label=Sparky&message=Build+%7C+"+text+"&color="+colour)
-}
-
-func (a *Agent) getReportPage(w http.ResponseWriter, r *http.Request, n names) {
-	seq, err := strconv.ParseInt(n.file, 10, 64)
-	if err != nil {
-		w.WriteHeader(http.StatusNotFound)
-		return
-	}
-	recs, err := a.store.list(r.Context(), `WHERE pruned = 0 AND project = ? AND seq = ?`, n.project, seq)
-	if err != nil {
-		a.fail(w, r, err)
-		return
-	}
-	if len(recs) == 0 {
-		w.WriteHeader(http.StatusNotFound)
-		return
-	}
-	j, rec := a.known(w, r, names{project: n.project, job: recs[0].ID})
-	if rec == nil {
-		return
-	}
-	log, err := a.logChunk(j, rec, max(0, rec.LogSize-sparky.MaxLogChunk), sparky.MaxLogChunk)
-	if err != nil {
-		a.fail(w, r, err)
-		return
-	}
-	text, _ := badge(rec.State)
-	var b strings.Builder
-	fmt.Fprintf(&b, "<h1>%s %s: %s</h1>\n<p>%s</p>\n", html.EscapeString(rec.Project), html.EscapeString(rec.ID), text, html.EscapeString(rec.Error))
-	if rec.LogSize > sparky.MaxLogChunk {
-		fmt.Fprintf(&b, "<p>the last %d of %d bytes</p>\n", len(log), rec.LogSize)
-	}
-	fmt.Fprintf(&b, "<pre>%s</pre>\n", html.EscapeString(strings.ToValidUTF8(string(log), "�")))
-	writePage(w, rec.ID, b.String())
-}
-
-func (a *Agent) getIndex(w http.ResponseWriter, r *http.Request, _ names) {
-	a.listPage(w, r, "builds", `WHERE pruned = 0 ORDER BY seq DESC LIMIT ?`, maxList)
-}
-
-func (a *Agent) getProject(w http.ResponseWriter, r *http.Request, n names) {
-	a.listPage(w, r, n.project, `WHERE pruned = 0 AND project = ? ORDER BY seq DESC LIMIT ?`, n.project, maxList)
-}
-
-func (a *Agent) listPage(w http.ResponseWriter, r *http.Request, title, query string, args ...any) {
-	recs, err := a.store.list(r.Context(), query, args...)
-	if err != nil {
-		a.fail(w, r, err)
-		return
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "<h1>%s</h1>\n<ul>\n", html.EscapeString(title))
-	for _, rec := range recs {
-		text, _ := badge(rec.State)
-		if rec.State == sparky.CodeQueued {
-			text = "queued"
-		}
-		fmt.Fprintf(&b, `<li><a href="/report/%s/%d">%s %s</a> %s</li>`+"\n", rec.Project, rec.Seq,
-			html.EscapeString(rec.Project), html.EscapeString(rec.ID), text)
-	}
-	b.WriteString("</ul>\n")
-	writePage(w, title, b.String())
-}
-
-func writePage(w http.ResponseWriter, title, body string) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; frame-ancestors 'none'")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
-	fmt.Fprintf(w, "<!doctype html><html lang=en><meta charset=utf-8><title>%s</title>\n%s</html>\n", html.EscapeString(title), body)
+	h.Set("Referrer-Policy", "same-origin")
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(b.Bytes()) // the client has gone
 }
 
-// getTrigger gives what a Raku client evaluates before it queues a child job.
-func (a *Agent) getTrigger(w http.ResponseWriter, r *http.Request, n names) {
-	_, rec := a.known(w, r, n)
-	if rec == nil {
+// missing answers that there is no such thing, to people in words.
+func (a *Agent) missing(w http.ResponseWriter, r *http.Request, title, text string) {
+	if !strings.Contains(r.Header.Get("Accept"), "text/html") {
+		w.WriteHeader(http.StatusNotFound)
 		return
 	}
-	var cfg jobConfig
-	if len(rec.Config) > 0 {
-		if err := json.Unmarshal(rec.Config, &cfg); err != nil {
-			a.fail(w, r, err)
-			return
-		}
-	}
-	writeText(w, http.StatusOK, triggerHash(a.cfg.Root, rec, cfg))
+	a.render(w, r, http.StatusNotFound, "error", frame{Title: title, Page: text})
 }
 
-func triggerHash(root string, rec *record, cfg jobConfig) string {
-	pairs := map[string]string{}
-	for k, v := range cfg.Sparrowdo {
-		switch v := v.(type) {
-		case bool:
-			pairs[k] = "Bool::True"
-			if !v {
-				pairs[k] = "Bool::False"
-			}
-		case string:
-			pairs[k] = rakuString(v)
-		case float64:
-			pairs[k] = rakuString(strconv.FormatFloat(v, 'f', -1, 64))
-		}
+// failPage answers an error to people, when it is one that they can act on.
+func (a *Agent) failPage(w http.ResponseWriter, r *http.Request, err error) {
+	if status := statusOf(err); status != 0 && status < 500 {
+		a.render(w, r, status, "error", frame{Title: "Not done", Page: err.Error()})
+		return
 	}
-	if pairs["host"] == "" && pairs["docker"] == "" {
-		pairs["localhost"] = "Bool::True"
-	}
-	tags := map[string]string{"SPARKY_PROJECT": rec.Project, "SPARKY_JOB_ID": rec.ID, "SPARKY_WORKER": "localhost"}
-	for k, v := range cfg.Tags {
-		tags[k] = v
-	}
-	pairs["tags"] = rakuString(encodeTags(tags))
-	var b strings.Builder
-	fmt.Fprintf(&b, "{:cwd(%s), :description(%s), :sparrowdo(${", rakuString(root+"/"+dirWork+"/"+rec.ID+"/"), rakuString(cfg.Description))
-	sep := ""
-	for _, k := range sortedKeys(pairs) {
-		if isEnvName(k) { // others cannot be written as :name
-			fmt.Fprintf(&b, "%s:%s(%s)", sep, k, pairs[k])
-			sep = ", "
-		}
-	}
-	b.WriteString("})}")
-	return b.String()
+	a.fail(w, r, err)
 }
 
-func sortedKeys(m map[string]string) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
+func (a *Agent) getStatic(w http.ResponseWriter, r *http.Request, n names) {
+	data, err := web.ReadFile("web/" + n.file)
+	kinds := map[string]string{"style.css": "text/css; charset=utf-8", "live.js": "text/javascript; charset=utf-8", "icon.svg": "image/svg+xml"}
+	kind, ok := kinds[n.file]
+	if err != nil || !ok {
+		w.WriteHeader(http.StatusNotFound)
+		return
 	}
-	slices.Sort(keys)
-	return keys
+	h := w.Header()
+	h.Set("Content-Type", kind)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "public, max-age=86400")
+	_, _ = w.Write(data) // the client has gone
 }
 
-// encodeTags joins tags as a Sparky does.
-func encodeTags(tags map[string]string) string {
-	encode := strings.NewReplacer(",", "___comma___", "=", "___eq___", "\n", "___nl___", " ", "___space___", "\t", "___space___", "\r", "___space___")
-	parts := make([]string, 0, len(tags))
-	for _, k := range sortedKeys(tags) {
-		parts = append(parts, k+"="+encode.Replace(tags[k]))
+func stateWord(c sparky.Code) string {
+	switch c {
+	case sparky.CodeOK:
+		return "OK"
+	case sparky.CodeFailed:
+		return "Failed"
+	case sparky.CodeCancelled:
+		return "Cancelled"
+	case sparky.CodeRunning:
+		return "Running"
 	}
-	return strings.Join(parts, ",")
+	return "Queued"
 }
 
-// rakuString writes s as a literal that evaluates to s and to nothing else:
-// whatever could mean something in it is written by its number.
-func rakuString(s string) string {
-	var b strings.Builder
-	b.WriteByte('"')
-	for _, r := range strings.ToValidUTF8(s, "�") {
-		switch {
-		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9', strings.ContainsRune(" ._:/=,+-", r):
-			b.WriteRune(r)
-		default:
-			fmt.Fprintf(&b, `\x[%X]`, r)
+func stateClass(c sparky.Code) string { return strings.ToLower(stateWord(c)) }
+
+func timeText(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Local().Format("2006-01-02 15:04:05 MST")
+}
+
+// ago says how long ago that was.
+func ago(t time.Time) string {
+	switch d := time.Since(t); {
+	case t.IsZero():
+		return ""
+	case d < time.Minute:
+		return "just now"
+	case d < time.Hour:
+		return fmt.Sprintf("%d min ago", d/time.Minute)
+	case d < 24*time.Hour:
+		return fmt.Sprintf("%d h ago", d/time.Hour)
+	}
+	return t.Local().Format("2006-01-02")
+}
+
+// Took says how long the build has run.
+func (r *record) Took() string {
+	if r.Started.IsZero() {
+		return ""
+	}
+	end := r.Ended
+	if end.IsZero() {
+		end = time.Now()
+	}
+	d := end.Sub(r.Started)
+	switch {
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	}
+	return d.Round(time.Second).String()
+}
+
+func size(n int64) string {
+	switch {
+	case n < 1<<10:
+		return fmt.Sprintf("%d B", n)
+	case n < 1<<20:
+		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
+	}
+	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+}
+
+// row is a build in a list.
+type row struct {
+	*record
+	Description string
+	ShowProject bool
+}
+
+func rows(recs []*record, showProject bool) []row {
+	list := make([]row, len(recs))
+	for i, rec := range recs {
+		list[i] = row{rec, rec.settings().Description, showProject}
+	}
+	return list
+}
+
+func (a *Agent) getIndex(w http.ResponseWriter, _ *http.Request, _ names) {
+	redirect(w, "/builds_latest")
+}
+
+// buildList is a page of builds, newest first.
+type buildList struct {
+	Rows  []row
+	Older int64 // build that the next page ends before; 0: none
+	Path  string
+}
+
+func (a *Agent) builds(r *http.Request, where string, args ...any) (*buildList, error) {
+	before, err := strconv.ParseInt(r.URL.Query().Get("before"), 10, 64)
+	if err != nil || before <= 0 {
+		before = 1 << 62
+	}
+	recs, err := a.store.list(r.Context(), `WHERE pruned = 0 AND seq < ?`+where+` ORDER BY seq DESC LIMIT ?`, append(append([]any{before}, args...), maxList+1)...)
+	if err != nil {
+		return nil, err
+	}
+	list := &buildList{Path: r.URL.Path}
+	if len(recs) > maxList {
+		recs = recs[:maxList]
+		list.Older = recs[maxList-1].Seq
+	}
+	list.Rows = rows(recs, where == "")
+	return list, nil
+}
+
+func (a *Agent) getBuilds(w http.ResponseWriter, r *http.Request, _ names) {
+	list, err := a.builds(r, "")
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	a.render(w, r, http.StatusOK, "builds", frame{Title: "Builds", Section: "builds", Page: list})
+}
+
+// getQueue shows what runs and what waits, in the order of acceptance.
+func (a *Agent) getQueue(w http.ResponseWriter, r *http.Request, _ names) {
+	var recs []*record
+	a.mu.Lock()
+	for _, j := range a.jobs {
+		if rec := j.snapshot(); !rec.State.Ended() && isReady(j) && j.notReady == nil {
+			recs = append(recs, &rec)
 		}
 	}
-	b.WriteByte('"')
-	return b.String()
+	a.mu.Unlock()
+	slices.SortFunc(recs, func(x, y *record) int { return cmp.Compare(x.Seq, y.Seq) })
+	more := max(0, len(recs)-maxList)
+	a.render(w, r, http.StatusOK, "queue", frame{Title: "Queue", Section: "queue", Refresh: 5, Page: struct {
+		Rows []row
+		More int
+	}{rows(recs[:len(recs)-more], true), more}})
+}
+
+// projectRow is a project in the list of them.
+type projectRow struct {
+	Name, Problem    string
+	Folder, Disabled bool
+	Crontab          string
+	SCM              *scm
+	Last             *record // nil: none
+}
+
+func (a *Agent) getProjects(w http.ResponseWriter, r *http.Request, _ names) {
+	filter := strings.ToLower(strings.TrimSpace(r.URL.Query().Get("q")))
+	recs, err := a.store.list(r.Context(), `WHERE seq IN (SELECT max(seq) FROM jobs WHERE pruned = 0 GROUP BY project) ORDER BY seq DESC`)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	folders, err := a.folderNames()
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	last := map[string]*record{}
+	for _, rec := range recs {
+		last[rec.Project] = rec
+	}
+	var list []projectRow
+	for _, name := range folders {
+		row := projectRow{Name: name, Folder: true, Last: last[name]}
+		if p, err := a.readFolder(name); err != nil {
+			row.Problem = err.Error()
+		} else {
+			row.Disabled, row.Crontab, row.SCM = p.Disabled, p.Crontab, p.SCM
+		}
+		list = append(list, row)
+	}
+	for _, rec := range recs {
+		if _, found := slices.BinarySearch(folders, rec.Project); !found {
+			list = append(list, projectRow{Name: rec.Project, Last: rec})
+		}
+	}
+	list = slices.DeleteFunc(list, func(p projectRow) bool { return !strings.Contains(strings.ToLower(p.Name), filter) })
+	more := max(0, len(list)-maxList)
+	a.render(w, r, http.StatusOK, "projects", frame{Title: "Projects", Section: "projects", Page: struct {
+		Rows   []projectRow
+		More   int
+		Filter string
+		Dir    string
+	}{list[:len(list)-more], more, filter, a.projectPath("NAME")}})
+}
+
+func (a *Agent) getAbout(w http.ResponseWriter, r *http.Request, _ names) {
+	a.mu.Lock()
+	running, sparrows, waiting := a.running, a.waits, a.waiting
+	a.mu.Unlock()
+	free, err := freeBytes(a.cfg.Root)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	a.render(w, r, http.StatusOK, "about", frame{Title: "About", Section: "about", Page: map[string]any{
+		"Root": a.cfg.Root, "MaxJobs": a.cfg.MaxJobs, "Running": running, "Sparrows": sparrows, "Waiting": waiting, "Free": free,
+		"Tom": a.tom, "Sparrowdo": a.sparrowdo, "Token": a.access.hasToken, "Users": a.access.users != nil, "MaxDisk": a.cfg.MaxDisk,
+		"System": runtime.GOOS + "/" + runtime.GOARCH, "Time": time.Now(),
+	}})
 }

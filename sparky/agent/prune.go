@@ -55,7 +55,7 @@ func (a *Agent) pruneLoop() {
 func (a *Agent) pruneProject(project string) error {
 	old, err := a.store.list(context.Background(),
 		`WHERE pruned = 0 AND project = ? AND state NOT IN (?, ?) ORDER BY seq DESC LIMIT -1 OFFSET ?`,
-		project, int(sparky.CodeQueued), int(sparky.CodeRunning), a.cfg.KeepBuilds)
+		project, int(sparky.CodeQueued), int(sparky.CodeRunning), a.keepBuilds(project))
 	if err != nil {
 		return err
 	}

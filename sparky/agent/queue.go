@@ -14,8 +14,9 @@ import (
 type queueRequest struct {
 	project, id string
 	config      []byte       // JSON of jobConfig
-	payload     []byte       // JSON of spec, or withheld
+	payload     []byte       // JSON of spec or file, or withheld
 	spec        *sparky.Spec // nil: not a cromt job
+	file        *sparrowJob  // of a job that is no cromt job
 }
 
 // withheld is stored in place of the data of a job with a clone credential,
@@ -29,6 +30,10 @@ type jobConfig struct {
 	Description string            `json:"description,omitempty"`
 	Tags        map[string]string `json:"tags,omitempty"`
 	Sparrowdo   map[string]any    `json:"sparrowdo,omitempty"`
+	Folder      bool              `json:"folder,omitempty"` // a build of the project's folder
+	Secret      []string          `json:"secret,omitempty"` // tags whose values are not kept
+	Depth       int               `json:"depth,omitempty"`  // of downstream projects
+	By          string            `json:"by,omitempty"`     // who started it
 }
 
 // queueBody is sparky.QueueRequest as lenient as a Sparky reads it: numbers
@@ -42,6 +47,7 @@ type queueBody struct {
 		Sparrowdo   map[string]any    `json:"sparrowdo"`
 	} `json:"config"`
 	Trigger         json.RawMessage `json:"trigger"`
+	Sparrowfile     string          `json:"sparrowfile"`
 	SparrowdoConfig json.RawMessage `json:"sparrowdo-config"`
 }
 
@@ -89,6 +95,9 @@ func decodeQueue(data []byte) (*queueRequest, error) {
 			cfg.Tags[k] = string(v)
 		}
 	}
+	if err := readTrigger(&cfg, body.Trigger); err != nil {
+		return nil, err
+	}
 	var err error
 	if req.config, err = json.Marshal(cfg); err != nil {
 		return nil, fmt.Errorf("config: %w", err)
@@ -101,21 +110,28 @@ func decodeQueue(data []byte) (*queueRequest, error) {
 		return nil, fmt.Errorf("sparrowdo-config: %w", err)
 	}
 	switch {
-	case req.payload == nil:
-		req.payload = []byte("null")
-	case req.spec != nil && req.spec.Source.Auth != "":
+	case req.spec == nil:
+		req.file = &sparrowJob{Sparrowfile: body.Sparrowfile, Config: body.SparrowdoConfig}
+		if req.payload, err = json.Marshal(req.file); err != nil {
+			return nil, fmt.Errorf("sparrowfile: %w", err)
+		}
+	case req.spec.Source.Auth != "":
 		req.payload = []byte(withheld)
 	}
-	return req, checkPlace(cfg.Sparrowdo, req.spec)
+	return req, nil
 }
 
-// checkPlace refuses a cromt job that asks to be run elsewhere than on the
-// host itself: doing it here instead would be worse.
-func checkPlace(sparrowdo map[string]any, spec *sparky.Spec) error {
-	for _, key := range []string{"docker", "host", "image"} {
-		if v, ok := sparrowdo[key]; ok && v != "" && v != false && spec != nil {
-			return fmt.Errorf("sparrowdo.%s: this agent runs jobs on its own machine only; remove the key or use a Sparky host", key)
-		}
+// readTrigger takes over what a child inherits, and names what has no name.
+func readTrigger(cfg *jobConfig, data json.RawMessage) error {
+	var trigger struct {
+		Sparrowdo map[string]any `json:"sparrowdo"`
+	}
+	if err := json.Unmarshal(data, &trigger); err != nil {
+		return fmt.Errorf("trigger: %w", err)
+	}
+	mergeTrigger(cfg, trigger.Sparrowdo)
+	if cfg.Description == "" {
+		cfg.Description = "spawned job"
 	}
 	return nil
 }

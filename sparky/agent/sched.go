@@ -54,7 +54,7 @@ func (a *Agent) accept(ctx context.Context, req *queueRequest) (attached bool, e
 	defer a.tasks.Done()
 	a.seq++
 	j := newJob(record{Seq: a.seq, ID: req.id, Project: req.project, Queued: time.Now(), Config: req.config,
-		result: result{State: sparky.CodeQueued}}, req.spec, a.logPath(req.id))
+		result: result{State: sparky.CodeQueued}}, req.spec, req.file, a.logPath(req.id))
 	a.jobs[req.id] = j
 	starts := a.enqueueNew(j)
 	a.mu.Unlock()
@@ -141,7 +141,7 @@ func (a *Agent) unaccept(ctx context.Context, j *job, started bool, err error) (
 // else queues it. Called with mu held.
 func (a *Agent) enqueueNew(j *job) (starts bool) {
 	q := a.queueOf(j.project)
-	if q.running == nil && len(q.waiting) == 0 && a.running < a.cfg.MaxJobs && len(a.ready) == 0 {
+	if q.running == nil && len(q.waiting) == 0 && a.hasSlot(j) && len(a.ready) == 0 {
 		a.occupy(q, j)
 		return true
 	}
@@ -179,8 +179,24 @@ func (a *Agent) enlist(q *queue) {
 // with mu held.
 func (a *Agent) occupy(q *queue, j *job) {
 	q.running = j
-	a.running++
+	*a.slots(j)++
 	a.tasks.Add(1)
+}
+
+// slots counts the running jobs of the kind. A sparrowfile often waits for
+// jobs that it queues on its own host: it takes no slot from them.
+func (a *Agent) slots(j *job) *int {
+	if j.waits {
+		return &a.waits
+	}
+	return &a.running
+}
+
+func (a *Agent) hasSlot(j *job) bool {
+	if j.waits {
+		return a.waits < maxSparrows
+	}
+	return a.running < a.cfg.MaxJobs
 }
 
 // pick gives free slots to queued jobs. Called with mu held.
@@ -194,7 +210,7 @@ func (a *Agent) pick() []*job {
 		switch {
 		case len(q.waiting) == 0:
 			q.listed = false
-		case a.running >= a.cfg.MaxJobs || !isReady(q.waiting[0]):
+		case !a.hasSlot(q.waiting[0]) || !isReady(q.waiting[0]):
 			keep = append(keep, q)
 		default:
 			q.listed = false
@@ -217,7 +233,7 @@ func (a *Agent) putBack(next []*job) {
 	for _, j := range next {
 		q := a.queueOf(j.project)
 		q.running = nil
-		a.running--
+		*a.slots(j)--
 		q.waiting = slices.Insert(q.waiting, 0, j)
 		a.waiting++
 		a.enlist(q)
@@ -322,6 +338,9 @@ func (a *Agent) finish(j *job, res result) {
 		return
 	}
 	a.launchAll(next, rec.Ended)
+	if j.waits {
+		a.startDownstream(rec)
+	}
 }
 
 // record writes changes that must not get lost, trying again while the disk
@@ -345,7 +364,7 @@ func (a *Agent) record(changes []change) error {
 // announce tells the result and forgets the job, by and by.
 func (a *Agent) announce(j *job, rec record) {
 	j.mu.Lock()
-	j.rec, j.spec, j.cancel = rec, nil, nil
+	j.rec, j.spec, j.file, j.cancel = rec, nil, nil, nil
 	if j.leasing != nil {
 		j.leasing.Stop()
 	}
@@ -372,7 +391,7 @@ func (a *Agent) drop(j *job) {
 	q := a.queueOf(j.project)
 	if q.running == j {
 		q.running = nil
-		a.running--
+		*a.slots(j)--
 	} else if i := slices.Index(q.waiting, j); i >= 0 {
 		q.waiting = slices.Delete(q.waiting, i, i+1)
 		a.waiting--

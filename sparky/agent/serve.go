@@ -19,13 +19,13 @@ var ErrNoToken = errors.New("a token is required to listen on an address that is
 
 // Serve answers on the listener, with TLS when tlsCfg is not nil, until ctx is
 // done, and then closes it. It refuses a listener that is not on a loopback
-// address when the agent has no token. Without a token it also refuses
+// address when the agent has neither a token nor users. It then also refuses
 // requests whose Host is not a loopback name or that come from a web page.
 func Serve(ctx context.Context, ln net.Listener, a *Agent, tlsCfg *tls.Config) error {
-	if a.cfg.Token == "" && !isLoopback(ln.Addr()) {
+	if a.access.open && !isLoopback(ln.Addr()) {
 		return errors.Join(ErrNoToken, ln.Close())
 	}
-	if a.cfg.Token == "" {
+	if a.access.open {
 		return serve(ctx, ln, a, sameMachine(a), tlsCfg)
 	}
 	return serve(ctx, ln, a, a, tlsCfg)

@@ -34,6 +34,11 @@ type Target struct {
 	Real bool
 	// Job returns the sparrowfile and the sparrowdo-config of a job.
 	Job func(JobKind) (sparrowfile string, config any)
+	// Project is one that the host has a folder of, with a sparky.yaml that says
+	// allow_manual_run: true; "": starting it by hand is not tested.
+	Project string
+	// Login and Password sign in to the pages; "": not tested.
+	Login, Password string
 	// Patience is how long one job may take to get to its end; 0 is 30 s.
 	Patience time.Duration
 }
@@ -47,6 +52,18 @@ func SparkyJob(k JobKind) (string, any) {
 		return `say "conformance"; $*OUT.flush; sleep 120;`, map[string]any{}
 	}
 	return `say "conformance";`, map[string]any{}
+}
+
+// DirectJob is the Job of our agent on another machine: a sparrowfile whose
+// first line it runs, and which does the same in Raku.
+func DirectJob(k JobKind) (string, any) {
+	script := map[JobKind]string{Succeeds: "echo conformance", Fails: "echo conformance; exit 3", Sleeps: "echo conformance; exec sleep 120"}[k]
+	line, err := sparky.Direct{Argv: []string{"bash", "-c", script}, Dir: "/"}.Line()
+	if err != nil {
+		panic(err) // the commands are those above
+	}
+	raku, config := SparkyJob(k)
+	return line + raku, config
 }
 
 // Run tests what a client of a Sparky relies on, each point as a subtest.
@@ -86,6 +103,10 @@ func Run(t *testing.T, target Target) {
 		{"Parallel", (*suite).parallel},
 		{"CancelRunning", (*suite).cancelRunning},
 		{"CancelQueued", (*suite).cancelQueued},
+		{"Inheritance", (*suite).inheritance},
+		{"Pages", (*suite).pages},
+		{"Login", (*suite).login},
+		{"Build", (*suite).build},
 		{"Extensions", (*suite).extensions},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(s, t) })
@@ -96,6 +117,7 @@ type suite struct {
 	Target
 	client *sparky.Client
 	http   *http.Client
+	cookie string // of who has signed in; "": nobody
 	salt   string // job-ids are unique on a host for ever
 }
 

@@ -61,6 +61,9 @@ CREATE TABLE run_data (
 	config      {{blob}} NOT NULL,
 	roots       TEXT NOT NULL, -- JSON
 	vars        TEXT NOT NULL, -- JSON
+	fail_fast   BOOLEAN NOT NULL,
+	timeout     BIGINT NOT NULL, -- microseconds
+	kept        {{blob}}, -- JSON
 	report      {{blob}}
 );
 
@@ -159,6 +162,15 @@ CREATE TABLE approvals (
 	by_  TEXT NOT NULL,
 	at   BIGINT NOT NULL,
 	PRIMARY KEY (repo, pull, sha)
+);
+
+-- What is the head of a fork's pull request, and when that was told.
+CREATE TABLE heads (
+	repo TEXT NOT NULL,
+	pull BIGINT NOT NULL,
+	sha  TEXT NOT NULL,
+	at   BIGINT NOT NULL,
+	PRIMARY KEY (repo, pull)
 );
 
 CREATE TABLE ticks (

@@ -34,9 +34,11 @@ func (v *plainView) Event(ev *flow.Event) {
 		return
 	}
 	switch ev.Kind {
+	case flow.JobWaiting:
+		v.say(ev.Job, "waits for a host of pool "+ev.Job.Pool)
 	case flow.JobStarted:
 		v.since[ev.Job] = ev.Time
-		text := "started on " + ev.Job.Host
+		text := "started on " + ev.Where()
 		if ev.Attempt > 1 {
 			text += fmt.Sprintf(", attempt %d", ev.Attempt)
 		}

@@ -85,6 +85,15 @@ func publicURL(remote, root string) string {
 	return "file://" + filepath.ToSlash(remote)
 }
 
+// Branch returns the name of the branch that is checked out.
+func (r *Repo) Branch(ctx context.Context) (string, error) {
+	out, err := git(ctx, localTimeout, r.Root, "symbolic-ref", "--quiet", "--short", "HEAD")
+	if err != nil {
+		return "", fmt.Errorf("no branch is checked out in %s", r.Root)
+	}
+	return strings.TrimSpace(out), nil
+}
+
 // Commit returns the full hash of what rev names in the repository on this
 // machine.
 func (r *Repo) Commit(ctx context.Context, rev string) (string, error) {
@@ -123,6 +132,21 @@ func IsTip(ctx context.Context, url, commit string) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// DefaultBranch returns the name of the default branch of the repository at url.
+func DefaultBranch(ctx context.Context, url string) (string, error) {
+	out, err := git(ctx, remoteTimeout, "", "ls-remote", "--symref", "--", url, "HEAD")
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(out) {
+		if ref, ok := strings.CutPrefix(strings.TrimSpace(line), "ref: refs/heads/"); ok {
+			name, _, _ := strings.Cut(ref, "\t")
+			return name, nil
+		}
+	}
+	return "", fmt.Errorf("repository %s does not say which branch is its default", url)
 }
 
 // Resolve returns the commit that ref stands for in the repository at url: a

@@ -1,0 +1,70 @@
+package bot
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// chores are what is done now and then, until ctx is done.
+func (s *Server) chores(ctx context.Context, r *Runner, sources *Sources, installed *Installed) {
+	sweeper := &Sweeper{Store: s.Store, GitHub: s.GitHub, Logger: s.Logger}
+	scheduler := &Scheduler{Store: s.Store, Installed: installed, Logger: s.Logger}
+	health := &Health{Store: s.Store, Hosts: s.Settings.Hosts, Host: s.Settings.Host, Metrics: s.Metrics, Logger: s.Logger}
+	var all sync.WaitGroup
+	all.Go(func() { health.Watch(ctx) })
+	all.Go(func() {
+		every(ctx, choreInterval, func(first bool) {
+			s.chore(ctx, "check runs not posted", r.Post(ctx))
+			if !first {
+				s.chore(ctx, "sources not pruned", sources.Prune(time.Now()))
+				s.prune(ctx)
+			}
+		})
+	})
+	all.Go(func() {
+		every(ctx, scheduleInterval, func(bool) { s.chore(ctx, "schedules not served", scheduler.Fire(ctx, time.Now())) })
+	})
+	all.Go(func() {
+		every(ctx, choreInterval, func(first bool) {
+			sweep, list := sweepInterval, listInterval
+			deliveries := sweepInterval
+			if first { // nobody was there before, or nobody knows since when
+				sweep, list, deliveries = restartGap, restartGap, 0
+			}
+			s.chore(ctx, "failed deliveries not asked for", sweeper.Deliveries(ctx, deliveries))
+			s.chore(ctx, "installations not known", installed.All(ctx, list))
+			s.chore(ctx, "configurations not read", installed.Read(ctx))
+			s.chore(ctx, "pull requests not compared", sweeper.Pulls(ctx, sweep))
+		})
+	})
+	all.Wait()
+}
+
+// every does f at once and then at each interval.
+func every(ctx context.Context, interval time.Duration, f func(first bool)) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for first := true; ; first = false {
+		f(first)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// chore says that one was not done: it is tried again.
+func (s *Server) chore(ctx context.Context, what string, err error) {
+	if err != nil && ctx.Err() == nil {
+		s.Logger.Warn(what, "error", err)
+	}
+}
+
+func (s *Server) prune(ctx context.Context) {
+	if s.Retention > 0 {
+		_, err := s.Store.Prune(ctx, time.Now().Add(-s.Retention))
+		s.chore(ctx, "old runs not removed", err)
+	}
+}

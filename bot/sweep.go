@@ -1,0 +1,250 @@
+package bot
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/cromt/cromt/bot/githubapp"
+	"github.com/cromt/cromt/bot/store"
+)
+
+// Sweeper looks for what has not arrived: deliveries that the App did not
+// take, and commits of pull requests that nobody has told it of.
+type Sweeper struct {
+	Store  *store.Store
+	GitHub *githubapp.App
+	Logger *slog.Logger
+}
+
+// errMore says that there is more to do than one turn may.
+var errMore = errors.New("there is more to do")
+
+// Deliveries has GitHub deliver again what failed, unless some replica does, or
+// did so less than every ago.
+func (s *Sweeper) Deliveries(ctx context.Context, every time.Duration) error {
+	return duty(ctx, s.Store, "deliveries", every, s.deliveries)
+}
+
+// Pulls makes the runs that pull requests lack, like Deliveries.
+func (s *Sweeper) Pulls(ctx context.Context, every time.Duration) error {
+	return duty(ctx, s.Store, "pulls", every, func(ctx context.Context, d *store.Duty) (string, error) { return "", s.pulls(ctx, d, every) })
+}
+
+// duty does a duty if it is due. One that fails or has more to do is due
+// again at once.
+func duty(ctx context.Context, s *store.Store, name string, every time.Duration, do func(context.Context, *store.Duty) (note string, err error)) error {
+	ctx, cancel := context.WithTimeout(ctx, sweepTime)
+	defer cancel()
+	d, err := s.TakeDuty(ctx, name, every)
+	if err != nil || d == nil {
+		return err
+	}
+	note, err := do(ctx, d)
+	if err == nil {
+		err = d.Done(ctx, note)
+	}
+	if err == nil {
+		return nil
+	}
+	if rerr := d.Release(context.WithoutCancel(ctx)); rerr != nil || errors.Is(err, errMore) || errors.Is(err, store.ErrFenced) {
+		return rerr
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
+
+// deliveries asks GitHub to deliver again what failed since the last sweep,
+// and has what was given up worked again. An attempt that fails again is an
+// attempt of its own, so none is looked at twice.
+func (s *Sweeper) deliveries(ctx context.Context, d *store.Duty) (note string, err error) {
+	now := time.Now()
+	since := now.Add(-deliveryAge)
+	if last, err := time.Parse(time.RFC3339, d.Note); err == nil && last.After(since) {
+		since = last
+	}
+	// What is before latest need not be looked at again.
+	failed, latest, err := s.failed(ctx, since)
+	if err != nil {
+		return "", err
+	}
+	asked := 0
+	for _, a := range slices.Backward(failed) { // the oldest first: later ones build on it
+		wanted, later, err := s.wanted(ctx, a, now)
+		if err != nil {
+			return "", err
+		}
+		if later && a.At.Before(latest) {
+			latest = a.At
+		}
+		if !wanted {
+			continue
+		}
+		if asked++; asked > sweepAsks {
+			return "", errMore
+		}
+		if err := s.GitHub.Redeliver(ctx, a.ID); err != nil {
+			return "", err
+		}
+		if err := d.Tx(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.Ask(ctx, a.GUID, now) }); err != nil {
+			return "", err
+		}
+		s.Logger.Info("delivery asked for again", "delivery", a.GUID, "event", a.Event, "status", a.Status)
+	}
+	if err := s.givenUp(ctx, d, now); err != nil {
+		return "", err
+	}
+	return latest.Format(time.RFC3339), nil
+}
+
+// failed returns the attempts since a time that failed and that no later one
+// made good, the latest of each delivery, the latest first.
+func (s *Sweeper) failed(ctx context.Context, since time.Time) (list []githubapp.HookDelivery, latest time.Time, err error) {
+	seen := map[string]bool{}
+	latest = since
+	for a, err := range s.GitHub.Deliveries(ctx) {
+		if err != nil {
+			return nil, latest, err
+		}
+		// GitHub counts in seconds, and lists what is under way late.
+		if a.At.Before(since.Add(-sweepOverlap)) {
+			break
+		}
+		if a.At.After(latest) {
+			latest = a.At
+		}
+		if !seen[a.GUID] && !a.OK() {
+			list = append(list, a)
+		}
+		seen[a.GUID] = true
+	}
+	return list, latest, nil
+}
+
+// wanted reports whether a failed delivery is worth asking for: it is of an
+// event that the App answers, the store does not have it, and it was not
+// asked for in vain all the time. later: it is, but was asked for just now.
+func (s *Sweeper) wanted(ctx context.Context, a githubapp.HookDelivery, now time.Time) (wanted, later bool, err error) {
+	if name := known(a.Event); name == "other" || name == "ping" {
+		return false, false, nil
+	}
+	_, err = s.Store.DeliveryByGUID(ctx, a.GUID)
+	if err == nil {
+		return false, false, nil // with what it has, it does not need GitHub
+	}
+	if !errors.Is(err, store.ErrNotFound) {
+		return false, false, err
+	}
+	return s.mayAsk(ctx, a.GUID, now)
+}
+
+// mayAsk reports whether a delivery may be asked for once more, now or later.
+func (s *Sweeper) mayAsk(ctx context.Context, guid string, now time.Time) (ask, later bool, err error) {
+	times, last, err := s.Store.Asked(ctx, guid)
+	if err != nil || times >= maxAsks {
+		return false, false, err
+	}
+	ask = times == 0 || now.Sub(last) >= askGap<<(times-1)
+	return ask, !ask, nil
+}
+
+// givenUp has deliveries worked again whose work was given up: what it failed
+// by, for about ten minutes, may have passed.
+func (s *Sweeper) givenUp(ctx context.Context, d *store.Duty, now time.Time) error {
+	guids, err := s.Store.GivenUp(ctx, now.Add(-deliveryAge), sweepAsks)
+	if err != nil {
+		return err
+	}
+	for _, guid := range guids {
+		may, _, err := s.mayAsk(ctx, guid, now)
+		if err != nil {
+			return err
+		}
+		if !may {
+			continue
+		}
+		if err := d.Tx(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.Ask(ctx, guid, now) }); err != nil {
+			return err
+		}
+		have, err := s.Store.DeliveryByGUID(ctx, guid)
+		if err == nil {
+			_, err = s.Store.Accept(ctx, *have)
+		}
+		if err != nil {
+			return err
+		}
+		s.Logger.Info("delivery worked again", "delivery", guid, "event", have.Event, "failed_by", have.Error)
+	}
+	return nil
+}
+
+// pulls compares the heads of open pull requests with the runs that there
+// are, in repositories that have a configuration, and takes each that has
+// none as if GitHub had delivered its push.
+func (s *Sweeper) pulls(ctx context.Context, d *store.Duty, every time.Duration) error {
+	now := time.Now()
+	repos, err := s.Store.ReposToCompare(ctx, now.Add(-every/2), sweepRepos)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, r := range repos {
+		if err := s.compare(ctx, r, now); err != nil {
+			errs = append(errs, err)
+		}
+		// One that cannot be read does not keep the others from their turn.
+		if err := d.Tx(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.Compared(ctx, r.Name, now) }); err != nil {
+			return err
+		}
+	}
+	if err := errors.Join(errs...); err != nil && ctx.Err() == nil {
+		s.Logger.Warn("pull requests not compared", "error", err)
+	}
+	return ctx.Err()
+}
+
+// compare takes what is missing of one repository. What did not change since
+// the App is there, or since GitHub forgets deliveries, is left alone.
+func (s *Sweeper) compare(ctx context.Context, r *store.Repo, now time.Time) error {
+	since := now.Add(-deliveryAge)
+	if r.Since.After(since) {
+		since = r.Since
+	}
+	n := 0
+	for pull, err := range s.GitHub.Repo(r.Installation, r.Name).PullsSince(ctx, r.Installation, since) {
+		if err != nil {
+			return err
+		}
+		if n++; n > sweepPulls {
+			break
+		}
+		has, err := s.Store.HasRun(ctx, r.Name, pull.HeadSHA, ClassCode)
+		if err != nil {
+			return err
+		}
+		if has {
+			continue
+		}
+		fresh, err := s.Store.Accept(ctx, store.Delivery{
+			GUID: missing(r.Name, pull), Event: "pull_request", Action: "synchronize", Repo: r.Name, Installation: r.Installation,
+			Payload: pull.Payload, ReceivedAt: now,
+		})
+		if err != nil {
+			return err
+		}
+		if fresh {
+			s.Logger.Info("pull request without a run", "repo", r.Name, "number", pull.Number, "sha", pull.HeadSHA)
+		}
+	}
+	return nil
+}
+
+// missing is the name of the delivery that should have been: the same for one
+// head, so that one that leads to nothing does so once.
+func missing(repo string, pull githubapp.OpenPull) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s#%d@%s", repo, pull.Number, pull.HeadSHA))
+	return fmt.Sprintf("missing-%x", sum[:16])
+}
