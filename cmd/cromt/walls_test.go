@@ -18,6 +18,7 @@ var allowed = map[string][]string{
 	"sparky/sparkytest": {"flow", "sparky"},
 	"sparky/place":      {"sparky/tomtit"},
 	"sparky/tomtit":     {"flow", "sparky"},
+	"sparky/tunnel":     {},
 	"sparky/agent":      {"flow", "sparky", "sparky/tomtit", "modernc.org/sqlite", "modernc.org/sqlite/lib", "golang.org/x/crypto/bcrypt", "sparky/place"},
 
 	"bot": {
@@ -26,7 +27,8 @@ var allowed = map[string][]string{
 	},
 	"bot/checks":     {"flow", "github.com/google/go-github/v60/github"},
 	"bot/comment":    {},
-	"bot/config":     {"flow", "bot/trust"},
+	"bot/members":    {"flow", "sparky", "sparky/tunnel", "bot/store"},
+	"bot/config":     {"flow", "sparky/tunnel", "bot/trust"},
 	"bot/event":      {},
 	"bot/setup":      {"bot/config", "bot/githubapp"},
 	"bot/githubapp":  {"bot/checks", "github.com/google/go-github/v60/github", "github.com/bradleyfalzon/ghinstallation/v2"},

@@ -21,6 +21,13 @@ const statePath = "/-/state"
 // Name is what pools, agents and labels are called.
 var Name = regexp.MustCompile(`^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$`)
 
+// PoolName is what pools are called whose members announce themselves: the
+// host of a member's URL is name.pool.
+var PoolName = regexp.MustCompile(`^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$`)
+
+// URL is that of an agent for its orchestrator.
+func URL(pool, name string) string { return "agent://" + name + "." + pool }
+
 // The headers of a dial and its answer.
 const (
 	headerPool      = "Cromt-Pool"
@@ -89,8 +96,8 @@ func ReadHello(r *http.Request) (*Hello, error) {
 func (h *Hello) Check() error {
 	const rule = "lower-case letters, digits, dots, hyphens and underscores, at most 63, a letter or digit first and last"
 	switch {
-	case !Name.MatchString(h.Pool):
-		return errors.New("pool: must be " + rule)
+	case !PoolName.MatchString(h.Pool):
+		return errors.New("pool: must be lower-case letters, digits and hyphens")
 	case !Name.MatchString(h.Name):
 		return errors.New("name: must be " + rule)
 	case len(h.Labels) > MaxLabels:
