@@ -169,6 +169,7 @@ func (w *work) carryOut(ctx context.Context, executor flow.Executor, reporter *c
 		},
 		LogOffset: logs.offset,
 		FailFast:  w.run.Spec.FailFast,
+		Pools:     w.Settings.place(),
 	}
 	defer w.started(ctx)()
 	runCtx, stop := w.context(ctx)
@@ -262,6 +263,7 @@ func (w *work) makePlan() (*flow.Plan, error) {
 	plan, err := flow.NewPlan(file, flow.PlanOptions{
 		Roots: spec.Roots, Vars: spec.Vars, Repo: w.Settings.cloneURL(w.run.Repo), Folder: folderOf(spec.ConfigPath),
 		DefaultHost: w.Settings.DefaultHost, HostName: w.hostName, RequireHost: true,
+		Pools: w.Settings.pools(w.run.Repo, w.run.Origin.Fork),
 	})
 	if err != nil {
 		return nil, err
@@ -317,6 +319,9 @@ func (w *work) own(ctx context.Context) (sparky.OwnSource, error) {
 
 // host is how a job's host is reached.
 func (w *work) host(url string) (sparky.HostConfig, error) {
+	if host, ok := w.poolHost(url); ok {
+		return host, nil
+	}
 	e, err := w.hosts.Resolve(url, flow.Pos{})
 	if err != nil {
 		return sparky.HostConfig{}, err
