@@ -95,7 +95,7 @@ func (w *work) cloned(ctx context.Context, rawURL string) (*githubapp.Repo, erro
 // admit decides whether a job's data may go to its host: secrets and private
 // code do not go to a real Sparky, unless the operator has said so.
 func (w *work) admit(ctx context.Context, j *flow.Job, agent bool) error {
-	entry, err := w.hosts.Resolve(j.Host, j.Pos)
+	entry, err := w.entryFor(j)
 	if err != nil {
 		return fmt.Errorf("%w: %w", flow.ErrRefused, err)
 	}
@@ -110,6 +110,15 @@ func (w *work) admit(ctx context.Context, j *flow.Job, agent bool) error {
 		return fmt.Errorf("%w: %s; %s", flow.ErrRefused, d.Why, d.Hint)
 	}
 	return nil
+}
+
+// entryFor is what the configuration says of a job's host; of a job on a pool
+// what it says of all of the pool's.
+func (w *work) entryFor(j *flow.Job) (flow.HostEntry, error) {
+	if j.Pool == "" {
+		return w.hosts.Resolve(j.Host, j.Pos)
+	}
+	return w.Settings.poolEntry(j.Pool), nil
 }
 
 // privateCode reports whether a job's code is the run's own repository, or

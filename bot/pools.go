@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -137,6 +138,26 @@ func (w *work) poolHost(url string) (sparky.HostConfig, bool) {
 	}
 	host, err := p.host(w.Settings, url, func(pool *flow.Pool) bool { return allowed[pool.Name] })
 	return host, err == nil
+}
+
+// poolEntry is what holds for every host of a pool.
+func (s *Settings) poolEntry(name string) flow.HostEntry {
+	open := map[string]bool{} // hosts with public_port
+	for _, h := range s.Hosts {
+		if address, err := trust.Address(h.URL); err == nil {
+			open[address] = h.PublicPort
+		}
+	}
+	entry := flow.HostEntry{URL: "pool " + name}
+	for i := range s.Pools.Entries {
+		if p := &s.Pools.Entries[i].Pool; p.Name == name {
+			entry.PublicPort = !slices.ContainsFunc(p.Hosts, func(h flow.PoolHost) bool {
+				address, err := trust.Address(h.URL)
+				return err != nil || !open[address]
+			})
+		}
+	}
+	return entry
 }
 
 // Pools adds what pools have to do to the metrics: what to scale by.

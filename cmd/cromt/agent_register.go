@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -207,14 +206,19 @@ func (r *registration) save(m memberFile) error {
 	if err != nil {
 		return err
 	}
-	f, err := createFile(r.file) // with mode 0600
+	f, err := os.CreateTemp(filepath.Dir(r.file), ".member-*") // with mode 0600
 	if err != nil {
-		return err
+		return fmt.Errorf("membership: %w", err)
 	}
-	return f.commit(func(w io.Writer) error {
-		_, err := w.Write(append(data, '\n'))
-		return err
-	})
+	defer os.Remove(f.Name()) // after its rename it is not there
+	_, err = f.Write(append(data, '\n'))
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), r.file)
+	}
+	if err != nil {
+		return fmt.Errorf("membership: %w", err)
+	}
+	return nil
 }
 
 // watch keeps the agent's state where the App asks for it.
