@@ -94,8 +94,9 @@ func (w *work) cloned(ctx context.Context, rawURL string) (*githubapp.Repo, erro
 
 // admit decides whether a job's data may go to its host: secrets and private
 // code do not go to a real Sparky, unless the operator has said so.
-func (w *work) admit(ctx context.Context, j *flow.Job, agent bool) error {
-	entry, err := w.hosts.Resolve(j.Host, j.Pos)
+func (w *work) admit(ctx context.Context, a flow.Attempt, agent bool) error {
+	j := a.Job
+	entry, err := w.hosts.Resolve(a.Host, j.Pos)
 	if err != nil {
 		return fmt.Errorf("%w: %w", flow.ErrRefused, err)
 	}

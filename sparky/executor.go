@@ -33,7 +33,7 @@ type ExecutorConfig struct {
 	// Admit, when not nil, is asked before a job's data is sent to its host;
 	// agent says that this is our agent, not a real Sparky. An error that wraps
 	// flow.ErrRefused refuses the attempt; any other has it tried again.
-	Admit func(ctx context.Context, j *flow.Job, agent bool) error
+	Admit func(ctx context.Context, a flow.Attempt, agent bool) error
 	// Own is the run's own repository.
 	Own OwnSource
 	// Storage is the URL of the host that keeps the run's artifacts; "": they
