@@ -374,6 +374,51 @@ func TestPoolBlame(t *testing.T) {
 	})
 }
 
+// A host that answers, but runs nothing, gets jobs last and is not taken out:
+// that may be the jobs' fault, and would be the same on all hosts.
+func TestPoolDoubt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSketch()
+		s.pooled("a", 20)
+		s.pooled("bad", 9)
+		x := &flowtest.Executor{Script: func(a flow.Attempt) flowtest.Step {
+			if a.Host == "h1" || strings.HasPrefix(a.Job.Key, "bad") {
+				return flowtest.Step{Run: time.Second, Result: flow.Result{Conclusion: flow.Failure, Cause: flow.CauseInfrastructure, NotStarted: true, Error: "step checkout failed"}}
+			}
+			return flowtest.Step{Run: time.Minute}
+		}}
+		r := run(t, &flow.Engine{Executor: x, Pools: pool(t, flow.PoolsConfig{}, "h1:4", "h2:4", "h3:40")}, s.roots("a", "bad"))
+		if len(r.Notes) > 0 {
+			t.Error(r.Notes)
+		}
+		for _, j := range r.Jobs {
+			if strings.HasPrefix(j.Key, "a@") != (j.Conclusion == flow.Success) {
+				t.Errorf("%s: %s on %s", j.Key, j.Conclusion, j.Host)
+			}
+		}
+	})
+}
+
+// A run says at its start which hosts are out already.
+func TestPoolNotesAtStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := pool(t, flow.PoolsConfig{Probe: func(context.Context, string) error { return errDown }}, "h1:9")
+		s := newSketch()
+		s.pooled("a", 3)
+		time.AfterFunc(3*time.Second, func() { join(p, "h2") })
+		first := run(t, &flow.Engine{Executor: &flowtest.Executor{Script: func(a flow.Attempt) flowtest.Step {
+			if a.Host == "h1" {
+				return flowtest.Step{Err: errDown}
+			}
+			return flowtest.Step{}
+		}}, Pools: p}, s.roots("a"))
+		second := run(t, &flow.Engine{Executor: &flowtest.Executor{}, Pools: p}, &s.plan)
+		if len(second.Notes) != 1 || !slices.Equal(first.Notes, second.Notes) {
+			t.Errorf("first %q, second %q", first.Notes, second.Notes)
+		}
+	})
+}
+
 // gone has two jobs on a host that leaves its pool, one of them running.
 func gone(t *testing.T, queued flowtest.Step) (*flow.Run, *flowtest.Executor) {
 	t.Helper()

@@ -205,7 +205,7 @@ func (e *Executor) Probe(ctx context.Context, url string) error {
 type startError struct {
 	err     error
 	refused bool // and that another try cannot help
-	others  bool // and that another host has failed
+	others  bool // and that something else than the host has failed
 }
 
 func (s *startError) Error() string { return s.err.Error() }
@@ -220,11 +220,11 @@ func notStarted(err error) *startError {
 	return &startError{err: err, refused: kind == KindRefused || kind == KindUntrusted}
 }
 
-// blame marks what another host than the attempt's has failed at: the one
-// that has an artifact, or keeps it.
+// blame marks what not the attempt's host has failed at: the one that has an
+// artifact, or this machine.
 func (t *attempt) blame(s *startError) *startError {
 	var e *Error
-	s.others = errors.As(s.err, &e) && e.Host != t.h.client.URL()
+	s.others = !errors.As(s.err, &e) || e.Host != t.h.client.URL()
 	return s
 }
 
