@@ -106,6 +106,16 @@ func TestPoolLeastLoaded(t *testing.T) {
 	})
 }
 
+func TestPoolHalfLoaded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSketch()
+		s.pooled("a", 4)
+		x := &flowtest.Executor{Script: takes(time.Minute)}
+		run(t, &flow.Engine{Executor: x, Pools: pool(t, flow.PoolsConfig{}, "h1:1", "h2:2", "h3:5")}, s.roots("a"))
+		check(t, "hosts", placed(x), "a@1/1=h1 a@2/1=h2 a@3/1=h3 a@4/1=h3")
+	})
+}
+
 // Jobs that come one by one do not all go to the host that is listed first.
 func TestPoolSpreadsIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -248,6 +258,38 @@ func TestPoolRetryOnAnotherHost(t *testing.T) {
 		r := run(t, &flow.Engine{Executor: x, Pools: pool(t, flow.PoolsConfig{}, "h1:9", "h2:5", "h3")}, s.roots("a"))
 		check(t, "hosts", placed(x), "a@1/1=h1 a@1/2=h2 a@1/3=h3")
 		check(t, "report", r.Jobs[0].Host+" "+r.Jobs[0].Attempts[1].Host, "h3 h2")
+	})
+}
+
+// The retry waits for another host rather than going back to a free one that
+// has just failed.
+func TestPoolRetryWaitsForAnotherHost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSketch()
+		s.pooled("a", 2)
+		x := &flowtest.Executor{Script: func(a flow.Attempt) flowtest.Step {
+			if a.Host == "h1" {
+				return flowtest.Step{Err: errDown}
+			}
+			return flowtest.Step{Run: 10 * time.Minute}
+		}}
+		run(t, &flow.Engine{Executor: x, Pools: pool(t, flow.PoolsConfig{}, "h1", "h2")}, s.roots("a"))
+		check(t, "hosts", placed(x), "a@1/1=h1 a@1/2=h2 a@2/1=h2")
+	})
+}
+
+// A job that no host comes for does not keep the turn of its queue-id.
+func TestPoolQueueID(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSketch()
+		s.pooled("a", 1, "none").QueueTimeout = time.Minute
+		s.pooled("b", 1)
+		for _, j := range s.plan.Jobs {
+			j.QueueID = "q"
+		}
+		x := &flowtest.Executor{}
+		r := run(t, &flow.Engine{Executor: x, Pools: pool(t, flow.PoolsConfig{}, "h1")}, s.roots("a", "b"))
+		check(t, "ends", ends(r), "a@1=failure/infrastructure b@1=success/")
 	})
 }
 
