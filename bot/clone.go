@@ -94,8 +94,9 @@ func (w *work) cloned(ctx context.Context, rawURL string) (*githubapp.Repo, erro
 
 // admit decides whether a job's data may go to its host: secrets and private
 // code do not go to a real Sparky, unless the operator has said so.
-func (w *work) admit(ctx context.Context, j *flow.Job, agent bool) error {
-	entry, err := w.entryFor(j)
+func (w *work) admit(ctx context.Context, a flow.Attempt, agent bool) error {
+	j := a.Job
+	entry, err := w.entryOf(a.Host, j.Pos)
 	if err != nil {
 		return fmt.Errorf("%w: %w", flow.ErrRefused, err)
 	}
@@ -112,13 +113,14 @@ func (w *work) admit(ctx context.Context, j *flow.Job, agent bool) error {
 	return nil
 }
 
-// entryFor is what the configuration says of a job's host; of a job on a pool
-// what it says of all of the pool's.
-func (w *work) entryFor(j *flow.Job) (flow.HostEntry, error) {
-	if j.Pool == "" {
-		return w.hosts.Resolve(j.Host, j.Pos)
+// entryOf is what the configuration says of a host; of a member of a pool, that
+// is none of its hosts, nothing.
+func (w *work) entryOf(url string, pos flow.Pos) (flow.HostEntry, error) {
+	if _, ok := w.poolHost(url); ok {
+		entry, _ := w.Settings.entryAt(url)
+		return entry, nil
 	}
-	return w.Settings.poolEntry(j.Pool), nil
+	return w.hosts.Resolve(url, pos)
 }
 
 // privateCode reports whether a job's code is the run's own repository, or

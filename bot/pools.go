@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -109,16 +108,10 @@ func (p *Pools) host(s *Settings, url string, may func(*flow.Pool) bool) (sparky
 			if h.URL != url {
 				continue
 			}
-			want, err := trust.Address(url)
-			if err != nil {
-				return sparky.HostConfig{}, err
-			}
-			for _, e := range s.Hosts {
-				if got, _ := trust.Address(e.URL); got == want {
-					host, err := s.Host(e)
-					host.URL = url // by which placements know it
-					return host, err
-				}
+			if e, ok := s.entryAt(url); ok {
+				host, err := s.Host(e)
+				host.URL = url // by which placements know it
+				return host, err
 			}
 		}
 	}
@@ -140,24 +133,18 @@ func (w *work) poolHost(url string) (sparky.HostConfig, bool) {
 	return host, err == nil
 }
 
-// poolEntry is what holds for every host of a pool.
-func (s *Settings) poolEntry(name string) flow.HostEntry {
-	open := map[string]bool{} // hosts with public_port
-	for _, h := range s.Hosts {
-		if address, err := trust.Address(h.URL); err == nil {
-			open[address] = h.PublicPort
+// entryAt is what the configuration says of the host at a URL, if it has it.
+func (s *Settings) entryAt(url string) (flow.HostEntry, bool) {
+	want, err := trust.Address(url)
+	if err != nil {
+		return flow.HostEntry{}, false
+	}
+	for _, e := range s.Hosts {
+		if got, _ := trust.Address(e.URL); got == want {
+			return e, true
 		}
 	}
-	entry := flow.HostEntry{URL: "pool " + name}
-	for i := range s.Pools.Entries {
-		if p := &s.Pools.Entries[i].Pool; p.Name == name {
-			entry.PublicPort = !slices.ContainsFunc(p.Hosts, func(h flow.PoolHost) bool {
-				address, err := trust.Address(h.URL)
-				return err != nil || !open[address]
-			})
-		}
-	}
-	return entry
+	return flow.HostEntry{}, false
 }
 
 // Pools adds what pools have to do to the metrics: what to scale by.

@@ -263,7 +263,7 @@ func (w *work) makePlan() (*flow.Plan, error) {
 	plan, err := flow.NewPlan(file, flow.PlanOptions{
 		Roots: spec.Roots, Vars: spec.Vars, Repo: w.Settings.cloneURL(w.run.Repo), Folder: folderOf(spec.ConfigPath),
 		DefaultHost: w.Settings.DefaultHost, HostName: w.hostName, RequireHost: true,
-		Pools: w.Settings.pools(w.run.Repo, w.run.Origin.Fork),
+		Pools: w.Settings.pools(w.run.Repo, w.run.Origin.Fork), // the flow file's name hosts that nobody here has admitted
 	})
 	if err != nil {
 		return nil, err

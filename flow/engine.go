@@ -84,6 +84,7 @@ func (e *Engine) Run(ctx context.Context, o RunOptions) (*Run, error) {
 		r.emit(Event{Kind: RunStarted, Time: r.started, Commit: o.SHA, Message: o.Plan.Digest()})
 		r.keep(o.Kept)
 	}
+	r.noteQuarantined()
 	for _, inv := range o.Plan.Roots {
 		r.activate(r.invs[inv], false)
 	}
@@ -120,8 +121,9 @@ type runner struct {
 	lanes     map[string]*lane
 	commits   map[Source]*commitState
 	pools     *Pools // nil: the plan needs none
-	left      int    // invocations that are active and not complete
-	flying    int    // attempts and look-ups whose goroutines have not ended
+	poolNames []string
+	left      int // invocations that are active and not complete
+	flying    int // attempts and look-ups whose goroutines have not ended
 	stop      error
 	err       error
 	detached  bool

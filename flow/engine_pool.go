@@ -64,6 +64,7 @@ func (r *runner) openPools() (end func()) {
 			names = append(names, j.Pool)
 		}
 	}
+	r.poolNames = names
 	stop := r.pools.watch(names, func(c HostChange) { r.inbox.add(func() { r.note(c.String()) }) })
 	return func() {
 		stop()
@@ -74,6 +75,20 @@ func (r *runner) openPools() (end func()) {
 		r.takeInbox() // places that came too late
 		if r.e.Pools == nil {
 			r.pools.Close()
+		}
+	}
+}
+
+// noteQuarantined tells which hosts are out when the run begins.
+func (r *runner) noteQuarantined() {
+	if r.pools == nil {
+		return
+	}
+	for _, h := range r.pools.Quarantined() {
+		text := HostChange{URL: h.URL, Out: true, Reason: h.Reason}.String()
+		known := slices.Contains(r.notes, text) // a process before this one has said so
+		if !known && slices.ContainsFunc(h.Pools, func(pool string) bool { return slices.Contains(r.poolNames, pool) }) {
+			r.note(text)
 		}
 	}
 }
@@ -171,12 +186,15 @@ func (r *runner) vacate(js *jobState, outcome hostOutcome, why string) {
 // result, and what ended it, say about the host.
 func (r *runner) judgeHost(js *jobState, res *Result, err error) {
 	outcome := hostWorks
+	infra := res.Cause == CauseInfrastructure
 	var moved *movedError
 	switch {
-	case res.Conclusion == Cancelled, errors.Is(err, ErrRefused), errors.Is(err, ErrElsewhere), errors.As(err, &moved):
+	case res.Conclusion == Cancelled, errors.Is(err, ErrRefused), errors.Is(err, ErrElsewhere), errors.As(err, &moved), err != nil && !infra:
 		outcome = hostUnknown
-	case res.Cause == CauseInfrastructure && (res.NotStarted || res.Lost):
+	case infra && (err != nil || res.Lost):
 		outcome = hostFailed
+	case infra: // it answers, and could not run the job: a full disk, or a repository that does not exist
+		outcome = hostDoubtful
 	}
 	r.vacate(js, outcome, res.Error)
 	js.avoidIf(res)

@@ -62,6 +62,12 @@ type Job struct {
 	Pos        Pos    // of the host entry, or of the project
 }
 
+// Worker reports whether the variable says which worker the job is: nobody
+// else gives it a value.
+func (j *Job) Worker(name string) bool {
+	return j.Pool != "" && (name == workerVar || name == workersVar)
+}
+
 // Where says for people where the job runs: the URL of its host, or its pool.
 func (j *Job) Where() string { return where(j.Host, j.Pool) }
 

@@ -200,7 +200,7 @@ func (p *planner) unknownPool(use *PoolUse, known []*Pool) {
 		names[i] = k.Name
 	}
 	hint := didYouMean(use.Name.Value, names)
-	if hint == "" && len(known) == 0 {
+	if hint == "" && p.opts.Pools == nil && len(known) == 0 {
 		hint = "write pools: and its hosts"
 	}
 	p.fail(use.Name.Pos, hint, "pool %s is not defined", quote(use.Name.Value))

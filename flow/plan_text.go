@@ -58,8 +58,25 @@ func (p *Plan) WriteText(w io.Writer) error {
 			t.invocation(inv)
 		}
 	}
+	t.pools(p.Pools)
 	_, err := io.WriteString(w, t.String())
 	return err
+}
+
+// pools writes which hosts jobs are placed on.
+func (t textWriter) pools(pools []*Pool) {
+	if len(pools) > 0 {
+		t.WriteString("\npools\n")
+	}
+	for _, pool := range pools {
+		fmt.Fprintf(t.Builder, "  %s\n", pool.Name)
+		t.line("hosts", listed(pool.Hosts, func(h PoolHost) string {
+			return fmt.Sprintf("%s (%s)", h.URL, strings.Join(append([]string{count(h.Slots, "slot")}, h.Labels...), ", "))
+		}))
+		if pool.Register {
+			t.line("register", "hosts that announce themselves")
+		}
+	}
 }
 
 // whereText counts the hosts that the plan names itself, and its pools.

@@ -16,6 +16,9 @@ type PoolHost struct {
 	Labels []string
 }
 
+// Fits reports whether the host has all the labels.
+func (h *PoolHost) Fits(labels []string) bool { return hasLabels(h.Labels, labels) }
+
 // PoolUse says on which hosts of a pool the jobs of a project run. Without a
 // Name they run on no pool.
 type PoolUse struct {

@@ -71,6 +71,7 @@ type poolHost struct {
 	held     map[*Placement]bool
 	last     int64 // when it was given a job, by the clock of Pools
 	failures int   // in a row
+	doubt    bool  // it has not run a job since, and does answer
 	pause    time.Duration
 	draining bool
 	out      *quarantine // nil: it is in

@@ -37,6 +37,7 @@ type hostOutcome int
 const (
 	hostUnknown hostOutcome = iota // nothing: it was cancelled, or failed elsewhere
 	hostWorks
+	hostDoubtful // it answers, yet it could not run the job: that may be the job's fault
 	hostFailed
 )
 
@@ -122,7 +123,9 @@ func (pl *Placement) release(outcome hostOutcome, why string) {
 	delete(h.held, pl)
 	switch outcome {
 	case hostWorks:
-		h.failures, h.pause = 0, 0
+		h.failures, h.pause, h.doubt = 0, 0, false
+	case hostDoubtful:
+		h.doubt = true
 	case hostFailed:
 		p.failed(h, why)
 	}
@@ -282,16 +285,20 @@ func (m *poolMember) usable() bool { return m.out == nil && !m.draining }
 
 func (m *poolMember) free() bool { return m.usable() && len(m.held) < m.slots }
 
+// suspect reports whether the last job that had something to say about the
+// host was not run.
+func (h *poolHost) suspect() bool { return h.failures > 0 || h.doubt }
+
 // better reports whether a job is better placed on m than on o, which may be
-// nil: where the last one has not failed, where there are fewer jobs for the
+// nil: where the last one has been run, where there are fewer jobs for the
 // slots, where there was no job for longer. A host that fails all jobs at
 // once would get them all otherwise.
 func (m *poolMember) better(o *poolMember) bool {
 	switch {
 	case o == nil:
 		return true
-	case (m.failures > 0) != (o.failures > 0):
-		return m.failures == 0
+	case m.suspect() != o.suspect():
+		return o.suspect()
 	case len(m.held)*o.slots != len(o.held)*m.slots:
 		return len(m.held)*o.slots < len(o.held)*m.slots
 	}

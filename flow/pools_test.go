@@ -106,6 +106,16 @@ func TestPoolLeastLoaded(t *testing.T) {
 	})
 }
 
+func TestPoolHalfLoaded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSketch()
+		s.pooled("a", 4)
+		x := &flowtest.Executor{Script: takes(time.Minute)}
+		run(t, &flow.Engine{Executor: x, Pools: pool(t, flow.PoolsConfig{}, "h1:1", "h2:2", "h3:5")}, s.roots("a"))
+		check(t, "hosts", placed(x), "a@1/1=h1 a@2/1=h2 a@3/1=h3 a@4/1=h3")
+	})
+}
+
 // Jobs that come one by one do not all go to the host that is listed first.
 func TestPoolSpreadsIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -251,6 +261,38 @@ func TestPoolRetryOnAnotherHost(t *testing.T) {
 	})
 }
 
+// The retry waits for another host rather than going back to a free one that
+// has just failed.
+func TestPoolRetryWaitsForAnotherHost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSketch()
+		s.pooled("a", 2)
+		x := &flowtest.Executor{Script: func(a flow.Attempt) flowtest.Step {
+			if a.Host == "h1" {
+				return flowtest.Step{Err: errDown}
+			}
+			return flowtest.Step{Run: 10 * time.Minute}
+		}}
+		run(t, &flow.Engine{Executor: x, Pools: pool(t, flow.PoolsConfig{}, "h1", "h2")}, s.roots("a"))
+		check(t, "hosts", placed(x), "a@1/1=h1 a@1/2=h2 a@2/1=h2")
+	})
+}
+
+// A job that no host comes for does not keep the turn of its queue-id.
+func TestPoolQueueID(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSketch()
+		s.pooled("a", 1, "none").QueueTimeout = time.Minute
+		s.pooled("b", 1)
+		for _, j := range s.plan.Jobs {
+			j.QueueID = "q"
+		}
+		x := &flowtest.Executor{}
+		r := run(t, &flow.Engine{Executor: x, Pools: pool(t, flow.PoolsConfig{}, "h1")}, s.roots("a", "b"))
+		check(t, "ends", ends(r), "a@1=failure/infrastructure b@1=success/")
+	})
+}
+
 // A refusal is final where there is no other host, and else not.
 func TestPoolRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -370,6 +412,51 @@ func TestPoolBlame(t *testing.T) {
 		r := run(t, &flow.Engine{Executor: x, Pools: pool(t, flow.PoolsConfig{}, "h1:8")}, s.roots("a"))
 		if len(r.Notes) > 0 || r.Jobs[0].Cause != flow.CauseInfrastructure {
 			t.Error(r.Jobs[0].Cause, r.Notes)
+		}
+	})
+}
+
+// A host that answers, but runs nothing, gets jobs last and is not taken out:
+// that may be the jobs' fault, and would be the same on all hosts.
+func TestPoolDoubt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSketch()
+		s.pooled("a", 20)
+		s.pooled("bad", 9)
+		x := &flowtest.Executor{Script: func(a flow.Attempt) flowtest.Step {
+			if a.Host == "h1" || strings.HasPrefix(a.Job.Key, "bad") {
+				return flowtest.Step{Run: time.Second, Result: flow.Result{Conclusion: flow.Failure, Cause: flow.CauseInfrastructure, NotStarted: true, Error: "step checkout failed"}}
+			}
+			return flowtest.Step{Run: time.Minute}
+		}}
+		r := run(t, &flow.Engine{Executor: x, Pools: pool(t, flow.PoolsConfig{}, "h1:4", "h2:4", "h3:40")}, s.roots("a", "bad"))
+		if len(r.Notes) > 0 {
+			t.Error(r.Notes)
+		}
+		for _, j := range r.Jobs {
+			if strings.HasPrefix(j.Key, "a@") != (j.Conclusion == flow.Success) {
+				t.Errorf("%s: %s on %s", j.Key, j.Conclusion, j.Host)
+			}
+		}
+	})
+}
+
+// A run says at its start which hosts are out already.
+func TestPoolNotesAtStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := pool(t, flow.PoolsConfig{Probe: func(context.Context, string) error { return errDown }}, "h1:9")
+		s := newSketch()
+		s.pooled("a", 3)
+		time.AfterFunc(3*time.Second, func() { join(p, "h2") })
+		first := run(t, &flow.Engine{Executor: &flowtest.Executor{Script: func(a flow.Attempt) flowtest.Step {
+			if a.Host == "h1" {
+				return flowtest.Step{Err: errDown}
+			}
+			return flowtest.Step{}
+		}}, Pools: p}, s.roots("a"))
+		second := run(t, &flow.Engine{Executor: &flowtest.Executor{}, Pools: p}, &s.plan)
+		if len(second.Notes) != 1 || !slices.Equal(first.Notes, second.Notes) {
+			t.Errorf("first %q, second %q", first.Notes, second.Notes)
 		}
 	})
 }

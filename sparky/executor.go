@@ -33,7 +33,7 @@ type ExecutorConfig struct {
 	// Admit, when not nil, is asked before a job's data is sent to its host;
 	// agent says that this is our agent, not a real Sparky. An error that wraps
 	// flow.ErrRefused refuses the attempt; any other has it tried again.
-	Admit func(ctx context.Context, j *flow.Job, agent bool) error
+	Admit func(ctx context.Context, a flow.Attempt, agent bool) error
 	// Own is the run's own repository.
 	Own OwnSource
 	// Storage is the URL of the host that keeps the run's artifacts; "": they
@@ -205,7 +205,7 @@ func (e *Executor) Probe(ctx context.Context, url string) error {
 type startError struct {
 	err     error
 	refused bool // and that another try cannot help
-	others  bool // and that another host has failed
+	others  bool // and that something else than the host has failed
 }
 
 func (s *startError) Error() string { return s.err.Error() }
@@ -220,11 +220,11 @@ func notStarted(err error) *startError {
 	return &startError{err: err, refused: kind == KindRefused || kind == KindUntrusted}
 }
 
-// blame marks what another host than the attempt's has failed at: the one
-// that has an artifact, or keeps it.
+// blame marks what not the attempt's host has failed at: the one that has an
+// artifact, or this machine.
 func (t *attempt) blame(s *startError) *startError {
 	var e *Error
-	s.others = errors.As(s.err, &e) && e.Host != t.h.client.URL()
+	s.others = !errors.As(s.err, &e) || e.Host != t.h.client.URL()
 	return s
 }
 

@@ -147,7 +147,7 @@ func (c *runCmd) settings(ctx context.Context, p *program) (*settings, error) {
 	}
 	own := &ownRepo{local: c.Local, named: c.Repo, namedSHA: c.SHA, namedFolder: strings.Trim(c.Folder, "/"), repo: repo, dir: dir}
 	plan, err := flow.NewPlan(file, flow.PlanOptions{
-		Roots: c.Projects, Repo: own.url(), Folder: own.folder(), Vars: vars, HostName: book.Name,
+		Roots: c.Projects, Repo: own.url(), Folder: own.folder(), Vars: vars, HostName: book.Name, AnyPool: c.Local,
 	})
 	if err != nil {
 		return nil, err
