@@ -122,12 +122,17 @@ func TestServeRegisterReplicas(t *testing.T) {
 	s.register(url, "vm-1", "--join-token-file", token, "--max-jobs", "4")
 	s.register(url, "vm-2", "--join-token-file", token, "--max-jobs", "4")
 	s.eventually("both agents are connected to both", func() bool { return pg.query(t, "SELECT count(*) FROM member_links") == "4" })
-	script := "echo $AGENT >> $DIR/log\nuntil test -e $DIR/gate; do sleep 0.05; done\n"
+	script := "echo ${HOME##*/} >> $DIR/log\nuntil test -e $DIR/gate; do sleep 0.05; done\n"
 	shas := []string{strings.Repeat("a", 40), strings.Repeat("b", 40), strings.Repeat("c", 40), strings.Repeat("d", 40)}
 	for _, sha := range shas {
-		s.push(sha, map[string]string{"jobs.yaml": "overlap: allow\n" + s.onPool(script, "    workers: 2\n")})
+		// A project of their own: on one host jobs of one project take turns.
+		file := strings.Replace(s.onPool(script, "    workers: 2\n"), "  app:", "  app"+sha[:1]+":", 1)
+		s.push(sha, map[string]string{"jobs.yaml": "overlap: allow\n" + file})
 	}
 	s.eventually("all eight run", func() bool { return len(strings.Fields(s.said())) == 8 })
+	if n := pg.query(t, "SELECT count(DISTINCT owner) FROM leases WHERE owner <> ''"); n == "0" {
+		t.Errorf("%s replicas work", n)
+	}
 	front.to.Store(&[]string{s.addr})
 	_ = first.Process.Kill() // a crash
 	_, _ = first.Process.Wait()

@@ -56,7 +56,10 @@ func (s *appSite) register(url, name string, args ...string) *poolAgent {
 	args = append([]string{"agent", "--register", url, "--pool", "builders", "--name", name, "--root", filepath.Join(s.dir, "agents", name), "-v"}, args...)
 	a := &poolAgent{Cmd: exec.Command(cromtBinary(), args...), t: s.t.(*testing.T), log: &syncBuffer{}, ended: make(chan error, 1)}
 	a.Stderr = a.log
-	a.Env = append(os.Environ(), "AGENT="+name)
+	a.Env = append(os.Environ(), "HOME="+filepath.Join(s.dir, "home", name)) // by which jobs know where they are
+	if err := os.MkdirAll(filepath.Join(s.dir, "home", name), 0o700); err != nil {
+		s.t.Fatal(err)
+	}
 	if err := a.Start(); err != nil {
 		s.t.Fatal(err)
 	}
@@ -135,7 +138,7 @@ func TestServeRegister(t *testing.T) {
 	}
 	sha := strings.Repeat("a", 40)
 	s.push(sha, map[string]string{"jobs.yaml": s.onPool("echo run >> $DIR/log\necho hello\n", "    labels: [linux]\n    workers: 6\n")})
-	if k := s.concluded("cromt", sha); k.Conclusion != "success" || !strings.Contains(k.Summary, "vm-1") || !strings.Contains(k.Summary, "vm-2") {
+	if k := s.concluded("cromt", sha); k.Conclusion != "success" || !strings.Contains(k.Summary, "2 hosts") {
 		t.Errorf("%+v", k)
 	}
 	if got := s.said(); got != strings.Repeat("run\n", 6) {
@@ -143,8 +146,11 @@ func TestServeRegister(t *testing.T) {
 	}
 	sha = strings.Repeat("b", 40)
 	s.push(sha, map[string]string{"jobs.yaml": s.onPool("echo only >> $DIR/log\n", "    labels: [fast]\n    workers: 3\n")})
-	if k := s.concluded("cromt", sha); k.Conclusion != "success" || strings.Contains(k.Summary, "vm-2") {
+	if k := s.concluded("cromt", sha); k.Conclusion != "success" || !strings.Contains(k.Summary, "1 host,") {
 		t.Errorf("%+v", k)
+	}
+	if got := s.sql("SELECT group_concat(DISTINCT host) FROM jobs WHERE run = (SELECT id FROM runs WHERE sha LIKE 'bbbb%')"); got != "agent://vm-1.builders" {
+		t.Errorf("ran on %s", got)
 	}
 
 	// The token is of no use to another one, and a wrong one never was.
@@ -179,7 +185,7 @@ func TestServeRegisterKilled(t *testing.T) {
 	url, token := "http://"+s.addr, filepath.Join(s.dir, "token")
 	a := s.connected(s.register(url, "vm-1", "--join-token-file", token, "--max-jobs", "1"))
 	// The first to run never ends on vm-1.
-	script := "echo $AGENT >> $DIR/log\nif test $AGENT = vm-1; then sleep 600; fi\n"
+	script := "echo ${HOME##*/} >> $DIR/log\nif test ${HOME##*/} = vm-1; then sleep 600; fi\n"
 	once := strings.Repeat("c", 40)
 	s.push(once, map[string]string{"jobs.yaml": s.onPool(script, "    workers: 3\n")})
 	s.eventually("one runs", func() bool { return s.said() == "vm-1\n" })
@@ -204,7 +210,7 @@ func TestServeRegisterRetried(t *testing.T) {
 	s := newPoolSite(t, "")
 	url, token := "http://"+s.addr, filepath.Join(s.dir, "token")
 	a := s.connected(s.register(url, "vm-1", "--join-token-file", token, "--max-jobs", "1"))
-	script := "echo $AGENT >> $DIR/log\nif test $AGENT = vm-1; then sleep 600; fi\n"
+	script := "echo ${HOME##*/} >> $DIR/log\nif test ${HOME##*/} = vm-1; then sleep 600; fi\n"
 	sha := strings.Repeat("d", 40)
 	s.push(sha, map[string]string{"jobs.yaml": s.onPool(script, "    retry: {limit: 1, on: [lost], delay: 100ms}\n")})
 	s.eventually("it runs", func() bool { return s.said() == "vm-1\n" })
@@ -229,7 +235,7 @@ func TestServeRegisterDrain(t *testing.T) {
 	}
 	url, token := "http://"+s.addr, filepath.Join(s.dir, "token")
 	first := strings.Repeat("e", 40)
-	s.push(first, map[string]string{"jobs.yaml": s.onPool("echo $AGENT >> $DIR/log\nuntil test -e $DIR/gate; do sleep 0.05; done\necho end >> $DIR/log\n", "")})
+	s.push(first, map[string]string{"jobs.yaml": s.onPool("echo ${HOME##*/} >> $DIR/log\nuntil test -e $DIR/gate; do sleep 0.05; done\necho end >> $DIR/log\n", "")})
 	s.eventually("it waits", func() bool { return s.metric(`cromt_pool_waiting_jobs{pool="builders"}`) == "1" })
 	a := s.connected(s.register(url, "vm-1", "--join-token-file", token, "--max-jobs", "2"))
 	s.eventually("it runs", func() bool { return s.said() == "vm-1\n" })
@@ -241,7 +247,7 @@ func TestServeRegisterDrain(t *testing.T) {
 	s.eventually("the App knows", func() bool { return s.metric(`cromt_pool_slots{pool="builders",state="free"}`) == "0" })
 	s.connected(s.register(url, "vm-2", "--join-token-file", token))
 	second := strings.Repeat("f", 40)
-	s.push(second, map[string]string{"jobs.yaml": "overlap: allow\n" + s.onPool("echo $AGENT >> $DIR/log\nuntil test -e $DIR/gate; do sleep 0.05; done\necho end >> $DIR/log\n", "")})
+	s.push(second, map[string]string{"jobs.yaml": "overlap: allow\n" + s.onPool("echo ${HOME##*/} >> $DIR/log\nuntil test -e $DIR/gate; do sleep 0.05; done\necho end >> $DIR/log\n", "")})
 	s.eventually("the next one runs elsewhere", func() bool { return s.said() == "vm-1\nvm-2\n" })
 	s.file("gate", "")
 	for _, sha := range []string{first, second} {
@@ -260,7 +266,7 @@ func TestServeRegisterSecondSignal(t *testing.T) {
 	t.Parallel()
 	s := newPoolSite(t, "")
 	a := s.connected(s.register("http://"+s.addr, "vm-1", "--join-token-file", filepath.Join(s.dir, "token")))
-	s.push(strings.Repeat("1", 40), map[string]string{"jobs.yaml": s.onPool("echo $AGENT >> $DIR/log\nsleep 600\n", "")})
+	s.push(strings.Repeat("1", 40), map[string]string{"jobs.yaml": s.onPool("echo ${HOME##*/} >> $DIR/log\nsleep 600\n", "")})
 	s.eventually("it runs", func() bool { return s.said() == "vm-1\n" })
 	_ = a.Process.Signal(syscall.SIGTERM)
 	s.eventually("it drains", func() bool { return strings.Contains(a.log.String(), "draining: 1 jobs go on") })
