@@ -74,7 +74,12 @@ type balancer struct {
 
 func newBalancer(t *testing.T, to ...string) *balancer {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	return newBalancerAt(t, "127.0.0.1:0", to...)
+}
+
+func newBalancerAt(t *testing.T, address string, to ...string) *balancer {
+	t.Helper()
+	ln, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,8 +53,14 @@ type poolAgent struct {
 // register starts an agent that registers. Its root outlives the process.
 func (s *appSite) register(url, name string, args ...string) *poolAgent {
 	s.t.Helper()
+	return s.registerBy(cromtBinary(), url, name, args...)
+}
+
+// registerBy is register with another program than cromt itself.
+func (s *appSite) registerBy(program, url, name string, args ...string) *poolAgent {
+	s.t.Helper()
 	args = append([]string{"agent", "--register", url, "--pool", "builders", "--name", name, "--root", filepath.Join(s.dir, "agents", name), "-v"}, args...)
-	a := &poolAgent{Cmd: exec.Command(cromtBinary(), args...), t: s.t.(*testing.T), log: &syncBuffer{}, ended: make(chan error, 1)}
+	a := &poolAgent{Cmd: exec.Command(program, args...), t: s.t.(*testing.T), log: &syncBuffer{}, ended: make(chan error, 1)}
 	a.Stderr = a.log
 	a.Env = append(os.Environ(), "HOME="+filepath.Join(s.dir, "home", name)) // by which jobs know where they are
 	if err := os.MkdirAll(filepath.Join(s.dir, "home", name), 0o700); err != nil {
