@@ -36,8 +36,8 @@ func TestServeRegisterBehindFirewall(t *testing.T) {
 	outside, inside := "co"+ns[5:], "ci"+ns[5:]
 	for _, args := range [][]string{
 		{"link", "add", outside, "type", "veth", "peer", "name", inside, "netns", ns},
-		{"addr", "add", "192.0.2.1/30", "dev", outside}, {"link", "set", outside, "up"},
-		{"-n", ns, "addr", "add", "192.0.2.2/30", "dev", inside}, {"-n", ns, "link", "set", inside, "up"}, {"-n", ns, "link", "set", "lo", "up"},
+		{"addr", "add", "198.18.77.1/30", "dev", outside}, {"link", "set", outside, "up"},
+		{"-n", ns, "addr", "add", "198.18.77.2/30", "dev", inside}, {"-n", ns, "link", "set", inside, "up"}, {"-n", ns, "link", "set", "lo", "up"},
 	} {
 		if err := ip(args...); err != nil {
 			if os.Getenv("CI") != "" {
@@ -49,12 +49,12 @@ func TestServeRegisterBehindFirewall(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = ip("link", "del", outside) })
 	// One way only, where there is a firewall to say so.
-	rules := exec.Command("ip", "netns", "exec", ns, "iptables", "-A", "INPUT", "-m", "conntrack", "!", "--ctstate", "ESTABLISHED,RELATED", "-j", "DROP")
+	rules := exec.Command("ip", "netns", "exec", ns, "iptables", "-A", "INPUT", "-i", inside, "-m", "conntrack", "!", "--ctstate", "ESTABLISHED,RELATED", "-j", "DROP")
 	if out, err := rules.CombinedOutput(); err != nil {
 		t.Logf("without a firewall: %v %s", err, out)
 	}
 	s := newPoolSite(t, "")
-	front := newBalancerAt(t, "192.0.2.1:0", s.addr)
+	front := newBalancerAt(t, "198.18.77.1:0", s.addr)
 	// http is for loopback alone, so that the agent's end of it is there.
 	relay := exec.Command("ip", "netns", "exec", ns, os.Args[0], "-test.run=^TestRelay$")
 	relay.Env = append(os.Environ(), "CROMT_TEST_RELAY="+front.Addr().String())
