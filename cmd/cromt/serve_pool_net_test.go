@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 )
@@ -70,6 +71,19 @@ type balancer struct {
 	net.Listener
 	to   atomic.Pointer[[]string]
 	turn atomic.Int64
+
+	mu    sync.Mutex
+	conns []net.Conn
+}
+
+// cut ends all connections that pass.
+func (b *balancer) cut() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, c := range b.conns {
+		c.Close()
+	}
+	b.conns = nil
 }
 
 func newBalancer(t *testing.T, to ...string) *balancer {
@@ -100,6 +114,9 @@ func newBalancerAt(t *testing.T, address string, to ...string) *balancer {
 
 func (b *balancer) pass(c net.Conn) {
 	defer c.Close()
+	b.mu.Lock()
+	b.conns = append(b.conns, c)
+	b.mu.Unlock()
 	to := *b.to.Load()
 	d, err := net.Dial("tcp", to[int(b.turn.Add(1))%len(to)])
 	if err != nil {
@@ -111,6 +128,26 @@ func (b *balancer) pass(c net.Conn) {
 		d.Close()
 	}()
 	_, _ = io.Copy(c, d)
+}
+
+// A connection that is cut while a job runs is made anew, and the job goes on.
+func TestServeRegisterCut(t *testing.T) {
+	t.Parallel()
+	s := newPoolSite(t, "")
+	front := newBalancer(t, s.addr)
+	a := s.connected(s.register("http://"+front.Addr().String(), "vm-1", "--join-token-file", filepath.Join(s.dir, "token")))
+	sha := strings.Repeat("a", 40)
+	s.push(sha, map[string]string{"jobs.yaml": s.onPool("echo run >> $DIR/log\nuntil test -e $DIR/gate; do sleep 0.05; done\necho end\n", "")})
+	s.eventually("it runs", func() bool { return s.said() == "run\n" })
+	front.cut()
+	s.eventually("it is connected again", func() bool { return strings.Count(a.log.String(), "msg=connected") == 2 })
+	s.file("gate", "")
+	if k := s.concluded("cromt", sha); k.Conclusion != "success" {
+		t.Errorf("%+v", k)
+	}
+	if s.said() != "run\n" {
+		t.Errorf("ran %q", s.said())
+	}
 }
 
 // Two replicas share a database, behind an address that spreads connections

@@ -289,7 +289,7 @@ func (c *Client) ask(ctx context.Context, raw net.Conn, hello *Hello) (*conn, Re
 	}
 	limited := &io.LimitedReader{R: raw, N: maxAnswer}
 	buf := bufio.NewReader(limited)
-	resp, err := http.ReadResponse(buf, r)
+	resp, err := http.ReadResponse(buf, r) //nolint:bodyclose // it ends with the connection, which connect closes
 	if err != nil {
 		return nil, Replicas{}, fmt.Errorf("connect: the answer is not to be understood: %w", err)
 	}
