@@ -33,11 +33,13 @@ lint:
 
 test:
 	@command -v act >/dev/null || $(GO) install $(ACT_PKG)
-	$(GO) test -race -timeout 10m ./...
+	$(GO) test -race -timeout 14m ./...
 
 # Whole processes side by side with xargs -P2; needs a quiet machine.
 bench: build
-	CROMT_BINARY=$(CURDIR)/cromt $(GO) test -run '^$$' -bench . -benchtime 5x -timeout 30m ./cmd/cromt
+	CROMT_BINARY=$(CURDIR)/cromt $(GO) test -run '^$$' -bench WholeProcess -benchtime 5x -timeout 30m ./cmd/cromt
+	CROMT_BINARY=$(CURDIR)/cromt $(GO) test -run '^$$' -bench ServeAck -benchtime 5000x ./cmd/cromt
+	CROMT_BINARY=$(CURDIR)/cromt $(GO) test -run '^$$' -bench ServeStart -benchtime 100x ./cmd/cromt
 	$(GO) test -run '^$$' -bench . ./flow ./sparky/...
 
 fuzz:

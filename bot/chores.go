@@ -14,8 +14,10 @@ func (s *Server) chores(ctx context.Context, r *Runner, sources *Sources, instal
 	var all sync.WaitGroup
 	all.Go(func() { health.Watch(ctx) })
 	all.Go(func() {
+		every(ctx, postInterval, func(bool) { s.chore(ctx, "check runs not posted", r.Post(ctx)) })
+	})
+	all.Go(func() {
 		every(ctx, choreInterval, func(first bool) {
-			s.chore(ctx, "check runs not posted", r.Post(ctx))
 			if !first {
 				s.chore(ctx, "sources not pruned", sources.Prune(time.Now()))
 				s.prune(ctx)

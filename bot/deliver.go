@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cromt/cromt/bot/checks"
 	"github.com/cromt/cromt/bot/event"
 	"github.com/cromt/cromt/bot/githubapp"
 	"github.com/cromt/cromt/bot/store"
@@ -137,6 +138,9 @@ func (i *Intake) code(ctx context.Context, d *store.Delivery, ev *event.Event, t
 	if errors.Is(err, githubapp.ErrNotFound) {
 		return i.processed(ctx, d.ID)
 	}
+	if errors.Is(err, githubapp.ErrTooLarge) || errors.Is(err, githubapp.ErrNotFile) {
+		return i.refuse(ctx, d.ID, ev, &c, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -159,6 +163,19 @@ func (i *Intake) late(ctx context.Context, d *store.Delivery, c *change) error {
 		}
 		return tx.Processed(ctx, d.ID)
 	})
+}
+
+// refuse answers a change whose configuration cannot be read at all with a
+// failing check. There is no run: nothing is there that it could be pinned to.
+func (i *Intake) refuse(ctx context.Context, delivery int64, ev *event.Event, c *change, problem error) error {
+	err := c.repo.Checks().Post(ctx, checks.Verdict{
+		Repo: ev.Repo.FullName, SHA: c.sha, Name: "cromt", ExternalID: "config/" + c.sha, Conclusion: flow.Failure,
+		Title: "nothing ran: " + i.Settings.ConfigPath + " cannot be read", Summary: block(problem.Error()),
+	})
+	if err != nil {
+		return err
+	}
+	return i.processed(ctx, delivery)
 }
 
 // read takes over what the kinds of events call differently.

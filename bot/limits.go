@@ -16,6 +16,11 @@ const (
 	webhookTime = 10 * time.Second
 	// acceptTime for the database to take a delivery.
 	acceptTime = 5 * time.Second
+	// clickTime is within which clicks on one button are one: nobody means two.
+	clickTime = time.Minute
+	// goneTime is after how long what GitHub does not have will not come: its
+	// own copies agree within seconds.
+	goneTime = 30 * time.Second
 	// maxGUID is the length of X-GitHub-Delivery, which has 36 characters.
 	maxGUID = 64
 	// idleTime of a connection: proxies keep theirs for a minute.
@@ -25,6 +30,9 @@ const (
 	stopTime = 20 * time.Second
 	// choreInterval between two rounds of what is done now and then.
 	choreInterval = time.Minute
+	// postInterval between two looks for what GitHub is still to be told: what
+	// a dead replica has left is told soon after its lease.
+	postInterval = 5 * time.Second
 	// sliceTime is how long a run is worked before it is let go of and taken up
 	// again: below the queue's ten minutes for a piece of work.
 	sliceTime = 5 * time.Minute

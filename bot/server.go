@@ -2,6 +2,8 @@ package bot
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -49,7 +51,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	working, letGo := context.WithCancel(context.WithoutCancel(ctx))
 	defer letGo()
 	queue, err := s.Store.Start(ctx, store.Workers{
-		Deliver: intake.Deliver,
+		Deliver: func(ctx context.Context, id int64) error { return s.settle(ctx, id, intake.Deliver(ctx, id)) },
 		Work: func(ctx context.Context, run string) (time.Duration, error) {
 			ctx, cancel := context.WithCancel(ctx)
 			defer cancel()
@@ -128,6 +130,44 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 func (s *Server) accept(ctx context.Context, d Delivery) (bool, error) {
 	return s.Store.Accept(ctx, store.Delivery{
 		GUID: d.GUID, Event: d.Event.Name, Action: d.Event.Action, Repo: d.Event.Repo.FullName, Installation: d.Event.Installation,
-		Payload: d.Payload, ReceivedAt: d.ReceivedAt,
+		Digest: digest(d), Payload: d.Payload, ReceivedAt: d.ReceivedAt,
 	})
+}
+
+// digest is the same for deliveries that mean the same whatever their GUID is,
+// which the signature does not cover, as it does not cover the event's name:
+// who has got hold of a body may send it again under any.
+//
+// The body is all that is signed, so what is sent again is the same to the
+// byte, and GitHub sends no two alike: each holds when the branch was last
+// pushed to, the pull request or suite changed, or the comment was made. Less
+// would be too little: a push forth, back and forth again has the same commits
+// before and after. That different events ask for the same is found later, by
+// the keys of runs, which know of configurations and of what was cancelled.
+//
+// Clicks on a check run alone may be alike, as nothing tells when they were
+// made. A double click is one; somebody who had no permission when first
+// clicking may click again a minute later. What a replay could do by then, to
+// repeat, cancel or approve what that very click has, does nothing twice.
+func digest(d Delivery) string {
+	sum := sha256.New()
+	sum.Write(d.Payload)
+	if d.Event.CheckRun != nil {
+		fmt.Fprintf(sum, "\x00%d", d.ReceivedAt.Unix()/int64(clickTime/time.Second))
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// settle gives up a delivery of what is not there any more: it would be tried
+// for long, and be asked for again. Not at once, as it may not be there yet.
+func (s *Server) settle(ctx context.Context, id int64, problem error) error {
+	if !errors.Is(problem, githubapp.ErrGone) && !errors.Is(problem, githubapp.ErrSuspended) {
+		return problem
+	}
+	d, err := s.Store.Delivery(ctx, id)
+	if err != nil || time.Since(d.ReceivedAt) < goneTime {
+		return problem
+	}
+	s.Logger.Info("nothing done", "delivery", d.GUID, "event", d.Event, "repo", d.Repo, "why", problem.Error())
+	return s.Store.Tx(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.Processed(ctx, id) })
 }

@@ -20,7 +20,8 @@ type graphNode struct {
 // graphHost is one line of a node.
 type graphHost struct {
 	label, state string
-	plain        bool // no host, but something about all of them
+	plain        bool   // no host, but something about all of them
+	link         string // where its job is told about; "" is nowhere
 }
 
 // graphEdge joins nodes by their places in the list. When is of after edges.
@@ -78,6 +79,15 @@ func graphHosts(inv *Invocation, state StateFunc) []graphHost {
 	}
 	hosts = append(hosts, graphHost{label: count(len(inv.Jobs), noun), plain: true})
 	return append(hosts, jobCounts(inv.Jobs, state)...)
+}
+
+// addLinks adds where each job is told about, if the node shows them.
+func (n *graphNode) addLinks(inv *Invocation, link func(*Job) string) {
+	for i := range n.hosts {
+		if !n.hosts[i].plain && len(n.hosts) == len(inv.Jobs) {
+			n.hosts[i].link = link(inv.Jobs[i])
+		}
+	}
 }
 
 // jobCounts says how many jobs are in each state.

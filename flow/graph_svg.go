@@ -27,8 +27,18 @@ const (
 // SVG returns the graph as a picture, for light and dark pages. State gives
 // the colours; nil is none. Of a plan too large to be followed it shows the
 // stages.
-func (p *Plan) SVG(state StateFunc) []byte {
+func (p *Plan) SVG(state StateFunc) []byte { return p.LinkedSVG(state, nil) }
+
+// LinkedSVG is SVG with a link at each job that is shown as a line of its own,
+// for a page that the picture is part of. link returns the address, which the
+// caller has made safe; nil is none.
+func (p *Plan) LinkedSVG(state StateFunc, link func(*Job) string) []byte {
 	nodes, edges := p.graph(state)
+	if link != nil {
+		for i, inv := range p.Invocations {
+			nodes[i].addLinks(inv, link)
+		}
+	}
 	layers := p.layersOf()
 	segments := 0
 	for _, e := range edges {
@@ -140,11 +150,17 @@ func (n *graphNode) draw(b *bytes.Buffer, at *box) {
 	}
 	for _, h := range n.hosts {
 		x := at.x + padding
+		if h.link != "" {
+			fmt.Fprintf(b, `<a href="%s">`, html.EscapeString(h.link))
+		}
 		if !h.plain {
 			drawState(b, h.state, x+5, y-4.5)
 			x += dotSpace
 		}
 		fmt.Fprintf(b, `<text x="%.1f" y="%.1f">%s</text>`, x, y, svgText(shorten(h.label)))
+		if h.link != "" {
+			b.WriteString("</a>")
+		}
 		y += lineHeight
 	}
 	b.WriteString("</g>\n")

@@ -86,6 +86,24 @@ func TestGraphs(t *testing.T) {
 	golden(t, goldenPath("plan.txt"), text.String())
 }
 
+// A job that has a line of its own has a link; one among many has none.
+func TestGraphLinks(t *testing.T) {
+	plan := planOf(t, pipeline)
+	svg := string(plan.LinkedSVG(state, func(j *flow.Job) string { return "/jobs/" + j.Key + `?"&` }))
+	lines := 0
+	for _, inv := range plan.Invocations {
+		if len(inv.Jobs) <= 6 {
+			lines += len(inv.Jobs)
+		}
+	}
+	if n := strings.Count(svg, `<a href="/jobs/`); n != lines || n == 0 {
+		t.Errorf("%d links, want %d", n, lines)
+	}
+	if want := `href="/jobs/` + plan.Jobs[0].Key + `?&#34;&amp;"`; !strings.Contains(svg, want) {
+		t.Errorf("no %s in %s", want, svg)
+	}
+}
+
 func TestGraphTooLarge(t *testing.T) {
 	plan, err := flow.NewPlan(shape(5000, chain), flow.PlanOptions{})
 	if err != nil {

@@ -100,7 +100,8 @@ func endAttempt(a *flow.AttemptReport, ev *flow.Event) {
 	res := ev.Result
 	a.Status, a.Conclusion, a.Cause = flow.StatusCompleted, res.Conclusion, res.Cause
 	a.ExitCode, a.Error, a.Log, a.CompletedAt = res.ExitCode, res.Error, ev.Log, res.CompletedAt
-	if a.StartedAt.IsZero() {
+	// As in the engine's report: what is said from either is to be the same.
+	if a.StartedAt.IsZero() || !res.StartedAt.IsZero() && res.StartedAt.Before(a.StartedAt) {
 		a.StartedAt = res.StartedAt
 	}
 }

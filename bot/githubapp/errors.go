@@ -17,6 +17,8 @@ var (
 	// ErrNotFile is wrapped by errors for a path that is a folder, a symbolic
 	// link or a repository of its own.
 	ErrNotFile = errors.New("not a file")
+	// ErrTooLarge is wrapped by errors for a file of more than MaxFile bytes.
+	ErrTooLarge = errors.New("too large")
 	// ErrGone is wrapped by errors for an installation, repository or commit
 	// that is not there, or not for the App any more.
 	ErrGone = errors.New("gone")

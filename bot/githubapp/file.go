@@ -98,7 +98,9 @@ func checkEntry(e *github.TreeEntry, last bool) error {
 	return nil
 }
 
-func tooLarge() error { return fmt.Errorf("it is larger than %d MiB", MaxFile>>20) }
+func tooLarge() error {
+	return told{fmt.Errorf("it is larger than %d MiB", MaxFile>>20), ErrTooLarge}
+}
 
 // blob returns the content that a name stands for.
 func (r *Repo) blob(ctx context.Context, what, sha string) ([]byte, error) {

@@ -50,6 +50,12 @@ const (
 	// been written before.
 	archiveAttempts = 3
 	archivePause    = 2 * time.Second
+	// MaxReadable repositories of a person are listed: with more, those that
+	// are not are asked for one by one.
+	MaxReadable = 3_000
+	// signInTimeout of the exchange of a code for a token: a person waits.
+	signInTimeout = 15 * time.Second
+
 	// maxRedirects of a download.
 	maxRedirects = 3
 	// maxTrailer is what may follow the end of an archive, in bytes: padding.

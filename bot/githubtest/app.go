@@ -18,6 +18,8 @@ type app struct {
 	key    *rsa.PublicKey
 	limits *limiter
 	set    AppSettings
+
+	clientID, clientSecret, callback string
 }
 
 // installation is an App in an account.

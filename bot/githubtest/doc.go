@@ -10,7 +10,7 @@
 // Played: repositories, check runs and suites, commit statuses, comments on
 // pull requests and reactions to them, pull requests and their files, commits,
 // file contents, collaborators' permissions, rate limits; for Apps also JWTs,
-// installations, their tokens, webhook deliveries. The table in handle.go has
+// installations, their tokens, webhook deliveries; people who sign in to one. The table in handle.go has
 // them all. Any other operation is answered with 501, or 404 where the
 // description does not have it either, and is a violation.
 //

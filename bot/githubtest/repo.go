@@ -150,8 +150,9 @@ func (r *Repo) web(path string) string          { return webURL + "/" + r.fullNa
 func (r *Repo) json(c *call, schema string) object {
 	return c.s.api.fill(schema, object{
 		"id": r.id, "name": r.name(), "full_name": r.fullName, "owner": c.s.user(r.owner()),
-		"private": r.private, "html_url": r.web(""), "url": c.url(r, ""), "clone_url": r.web(".git"), "default_branch": defaultBranch,
+		"html_url": r.web(""), "url": c.url(r, ""), "clone_url": r.web(".git"), "default_branch": defaultBranch,
 		"created_at": stamp(r.born), "updated_at": stamp(r.born), "pushed_at": stamp(r.born),
+		"private": r.private, "visibility": map[bool]string{true: "private", false: "public"}[r.private],
 	})
 }
 

@@ -38,11 +38,12 @@ type Server struct {
 	apps          []*app
 	installations []*installation
 	deliveries    []Delivery
+	person        *Person // who sits at the browser; nil: nobody
+	codes         map[string]*grant
 	redelivered   []int64
+	unlimited     bool
 	made          map[string]*madeApp // by code
 	nobody        *limiter            // of requests without a token
-
-	unlimited bool
 }
 
 // New returns a server that knows nothing yet. Violations that are left when
@@ -53,7 +54,7 @@ func New(t testing.TB) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{t: t, api: api, ops: operations(), repos: map[string]*Repo{}, tokens: map[string]*token{}, users: map[string]int64{}, sums: map[string]string{}, made: map[string]*madeApp{}, nobody: &limiter{perHour: anonymousHourLimit}}
+	s := &Server{t: t, api: api, ops: operations(), repos: map[string]*Repo{}, tokens: map[string]*token{}, users: map[string]int64{}, sums: map[string]string{}, codes: map[string]*grant{}, made: map[string]*madeApp{}, nobody: &limiter{perHour: anonymousHourLimit}}
 	t.Cleanup(func() {
 		for _, v := range s.Violations() {
 			t.Errorf("github: %s", v)
@@ -124,6 +125,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 		body = nil // some clients send no body so
 	}
 	r = below(r)
+	if strings.HasPrefix(r.URL.Path, "/login/oauth/") {
+		return s.serveSignIn(w, r, body)
+	}
 	rec, n := s.record(r, body)
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	f := s.faultOf(r, n)

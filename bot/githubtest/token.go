@@ -35,6 +35,7 @@ type token struct {
 	secret string
 	limits *limiter
 	app    *app // whose JWT it is; nil: not a JWT
+	client *app // that a person has signed in to with it; nil: nobody has
 }
 
 // Token makes a token and returns its secret.
@@ -85,7 +86,7 @@ func (s *Server) authenticate(secret string, now time.Time) (*token, *answer) {
 
 // sees reports whether a repository exists for a token.
 func (t *token) sees(fullName string) bool {
-	return len(t.Repos) == 0 || slices.ContainsFunc(t.Repos, func(r string) bool { return strings.EqualFold(r, fullName) })
+	return len(t.Repos) == 0 && t.client == nil || slices.ContainsFunc(t.Repos, func(r string) bool { return strings.EqualFold(r, fullName) })
 }
 
 // need is what an operation asks of a token: one of the permissions, at a level.

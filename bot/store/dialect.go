@@ -15,7 +15,7 @@ import (
 	"github.com/riverqueue/river/riverdriver"
 	"github.com/riverqueue/river/riverdriver/riverdatabasesql"
 	"github.com/riverqueue/river/riverdriver/riversqlite"
-	_ "modernc.org/sqlite" // the driver for SQLite
+	"modernc.org/sqlite"
 )
 
 // dialect is how the two databases differ in what is said to them.
@@ -93,16 +93,10 @@ func openSQLite(path string) (write, read *sql.DB, err error) {
 		return nil, nil, fmt.Errorf("database open: %w", err)
 	}
 	common := []string{"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(10000)", "journal_size_limit(67108864)"}
-	write, err = sql.Open("sqlite", sqliteDSN(path, append(common, "cache_size(-16384)")...)+"&_txlock=immediate")
-	if err != nil {
-		return nil, nil, fmt.Errorf("database %s: %w", path, err)
-	}
+	write = sql.OpenDB(&connector{&sqlite.Driver{}, sqliteDSN(path, append(common, "cache_size(-16384)")...) + "&_txlock=immediate"})
 	write.SetMaxOpenConns(1)
 	write.SetMaxIdleConns(1)
-	read, err = sql.Open("sqlite", sqliteDSN(path, append(common, "query_only(ON)", "cache_size(-4096)")...))
-	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("database %s: %w", path, err), write.Close())
-	}
+	read = sql.OpenDB(&connector{&sqlite.Driver{}, sqliteDSN(path, append(common, "query_only(ON)", "cache_size(-4096)")...)})
 	read.SetMaxOpenConns(sqliteReaders)
 	read.SetMaxIdleConns(sqliteReaders)
 	return write, read, nil

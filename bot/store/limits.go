@@ -37,13 +37,17 @@ const (
 	// readers, and PostgreSQL allows 100 to all replicas together by default.
 	sqliteReaders = 4
 	postgresConns = 20
+	// keptStatements of a connection to SQLite: the queue and this package have
+	// about a hundred, each some kilobytes.
+	keptStatements = 200
 	// pruneRuns are deleted by one transaction, so that no write waits long.
 	pruneRuns = 20
 
-	// fetchCooldown and fetchPoll are how often the queue looks for work: a
-	// delivery waits half a poll on average.
-	fetchCooldown = 10 * time.Millisecond
-	fetchPoll     = 20 * time.Millisecond
+	// fetchCooldown is the least time between two looks for work, of which the
+	// queue is told; fetchPoll is how often it looks untold, for what other
+	// replicas have queued and for what is due again.
+	fetchCooldown = 5 * time.Millisecond
+	fetchPoll     = 50 * time.Millisecond
 	// deliverTimeout of turning one delivery into runs.
 	deliverTimeout = 2 * time.Minute
 	// workTimeout of one slice of a run; slices are meant to take seconds.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -38,8 +39,8 @@ func (c *Claim) AppendLog(ctx context.Context, job string, attempt int, offset i
 		}
 		for len(rest) > 0 {
 			chunk := rest[:min(len(rest), logChunk)]
-			_, err := tx.exec(ctx, `INSERT INTO logs (run, job, attempt, start, bytes, data) VALUES (?, ?, ?, ?, ?, ?)`,
-				c.Run, job, attempt, at, len(chunk), c.s.pack.pack(chunk))
+			_, err := tx.exec(ctx, `INSERT INTO logs (run, job, attempt, start, bytes, lines, data) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+				c.Run, job, attempt, at, len(chunk), bytes.Count(chunk, []byte{'\n'}), c.s.pack.pack(chunk))
 			if err != nil {
 				return fmt.Errorf("log of %s in run %s: %w", job, c.Run, err)
 			}
@@ -107,4 +108,24 @@ func (s *Store) readLog(ctx context.Context, run, job string, attempt int, offse
 		log.Data = append(log.Data, data[:min(len(data), limit-len(log.Data))]...)
 	}
 	return log, rows.Err()
+}
+
+// LogPiece is a part of a log whose place is known without reading it.
+type LogPiece struct {
+	Offset int64 // of its first byte
+	Bytes  int64
+	Lines  int // line ends in it
+}
+
+// LogPieces returns what there is of an attempt's log, in its order. Where a
+// piece does not begin at the end of the one before, the log was cut.
+func (s *Store) LogPieces(ctx context.Context, run, job string, attempt int) ([]LogPiece, error) {
+	pieces, err := list(ctx, s.reader(), func(row scanner) (p LogPiece, err error) {
+		err = row.Scan(&p.Offset, &p.Bytes, &p.Lines)
+		return p, err
+	}, `SELECT start, bytes, lines FROM logs WHERE run = ? AND job = ? AND attempt = ? ORDER BY start`, run, job, attempt)
+	if err != nil {
+		return nil, fmt.Errorf("log of %s in run %s: %w", job, run, err)
+	}
+	return pieces, nil
 }

@@ -1,103 +1,34 @@
 package store_test
 
 import (
-	"bytes"
 	"context"
-	"database/sql"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/cromt/cromt/bot/store"
+	"github.com/cromt/cromt/bot/store/storetest"
 )
 
-// postgres is the folder with the socket of this test binary's own server.
-var postgres string
+// postgres is this test binary's own server.
+var postgres *storetest.Postgres
 
 func TestMain(m *testing.M) {
 	if role := os.Getenv("STORE_TEST_CHILD"); role != "" {
 		child(role)
 		return
 	}
-	stop, err := startPostgres()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "these tests need PostgreSQL; on Debian: apt-get install postgresql:", err)
+	var err error
+	if postgres, err = storetest.StartPostgres(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	code := m.Run()
-	stop()
+	postgres.Stop()
 	os.Exit(code)
-}
-
-// startPostgres starts a private server, which ends when this process does,
-// however that is: it waits for the end of a pipe.
-func startPostgres() (stop func(), err error) {
-	bins, err := filepath.Glob("/usr/lib/postgresql/*/bin")
-	if err != nil || len(bins) == 0 {
-		bins = []string{"/usr/bin", "/usr/local/bin"}
-	}
-	bin := slices.Max(bins)
-	dir, err := os.MkdirTemp("", "store-test-")
-	if err != nil {
-		return nil, err
-	}
-	const script = `set -e; cd "$2"
-"$1/initdb" -D data -A trust -U cromt -N --no-locale -E UTF8 >initdb.log 2>&1 || { cat initdb.log >&2; exit 1; }
-"$1/postgres" -D data -k "$2" -c listen_addresses= -c fsync=off -c max_connections=200 -c log_min_messages=fatal & pid=$!
-read -r _ || true
-kill -QUIT $pid; wait $pid || true`
-	args := []string{"sh", "-c", script, "sh", bin, dir}
-	if os.Getuid() == 0 { // which the server refuses to run as
-		if out, err := exec.Command("chown", "postgres", dir).CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("chown: %s", out)
-		}
-		args = append([]string{"runuser", "-u", "postgres", "--"}, args...)
-	}
-	cmd := exec.Command(args[0], args[1:]...)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	pipe, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	postgres = dir
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	stop = func() {
-		pipe.Close()
-		<-ended
-		os.RemoveAll(dir)
-	}
-	for {
-		select {
-		case err := <-ended:
-			return nil, fmt.Errorf("postgres: %w: %s", err, stderr.Bytes())
-		case <-time.After(20 * time.Millisecond):
-		}
-		if admin("SELECT 1") == nil {
-			return stop, nil
-		}
-	}
-}
-
-func postgresAddress(db string) string { return "postgres://cromt@/" + db + "?host=" + postgres }
-
-func admin(query string) error {
-	db, err := sql.Open("pgx", postgresAddress("postgres"))
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	_, err = db.Exec(query)
-	return err
 }
 
 var databases atomic.Int64
@@ -109,15 +40,15 @@ func address(t testing.TB, kind string) string {
 		return "sqlite:" + filepath.Join(t.TempDir(), "cromt test.db")
 	}
 	name := fmt.Sprintf("test_%d", databases.Add(1))
-	if err := admin("CREATE DATABASE " + name); err != nil {
+	if err := postgres.Exec("CREATE DATABASE " + name); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := admin("DROP DATABASE " + name + " WITH (FORCE)"); err != nil {
+		if err := postgres.Exec("DROP DATABASE " + name + " WITH (FORCE)"); err != nil {
 			t.Error(err)
 		}
 	})
-	return postgresAddress(name)
+	return postgres.Address(name)
 }
 
 // each runs a test on both databases: what it demands is the contract.

@@ -18,6 +18,9 @@ type Filter struct {
 	Branch     string
 	SHA        string
 	PullNumber int64
+	// Pushed leaves out the runs of pull requests, whose branch is whatever
+	// their author calls it.
+	Pushed     bool
 	Class      string
 	State      State
 	Conclusion flow.Conclusion
@@ -58,6 +61,9 @@ func (f *Filter) where() (string, []any, error) {
 	}
 	if f.PullNumber != 0 {
 		add("r.pull > 0 AND r.pull = ?", f.PullNumber)
+	}
+	if f.Pushed {
+		add("r.pull = 0 AND NOT r.fork")
 	}
 	if f.After != "" {
 		at, id, ok := strings.Cut(f.After, ".")
@@ -130,4 +136,19 @@ func (s *Store) counts(ctx context.Context, runs []any) (map[string]flow.Counts,
 		return struct{}{}, err
 	}, `SELECT run, conclusion, count(*) FROM jobs WHERE run IN (`+marks(len(runs))+`) GROUP BY run, conclusion`, runs...)
 	return all, err
+}
+
+// Repos returns the repositories that have runs, by name.
+func (s *Store) Repos(ctx context.Context) ([]string, error) {
+	repos, err := list(ctx, s.reader(), func(row scanner) (repo string, err error) {
+		err = row.Scan(&repo)
+		return repo, err
+	}, `WITH RECURSIVE t(repo) AS (
+			SELECT min(repo) FROM runs UNION ALL
+			SELECT (SELECT min(repo) FROM runs WHERE repo > t.repo) FROM t WHERE t.repo IS NOT NULL
+		) SELECT repo FROM t WHERE repo IS NOT NULL`) // a look at the index for each, however many runs there are
+	if err != nil {
+		return nil, fmt.Errorf("repositories: %w", err)
+	}
+	return repos, nil
 }

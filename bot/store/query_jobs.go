@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -49,6 +51,18 @@ func (s *Store) Jobs(ctx context.Context, run string) ([]Job, error) {
 	return jobs, nil
 }
 
+// Job returns a job of a run. The error wraps ErrNotFound when there is none.
+func (s *Store) Job(ctx context.Context, run, job string) (Job, error) {
+	j, err := scanJob(s.reader().row(ctx, `SELECT `+jobColumns+` FROM jobs j WHERE j.run = ? AND j.job = ?`, run, job))
+	if errors.Is(err, sql.ErrNoRows) {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return j, fmt.Errorf("job %s of run %s: %w", job, run, err)
+	}
+	return j, nil
+}
+
 // Attempt is an attempt of a job as it stands.
 type Attempt struct {
 	Number int
@@ -74,6 +88,32 @@ func (s *Store) Attempts(ctx context.Context, run, job string) ([]Attempt, error
 		return nil, fmt.Errorf("attempts of %s in run %s: %w", job, run, err)
 	}
 	return all, nil
+}
+
+// Bar is when an attempt of a job took place.
+type Bar struct {
+	Job         string
+	Number      int
+	Status      flow.Status
+	Conclusion  flow.Conclusion
+	QueuedAt    time.Time
+	StartedAt   time.Time // zero: it has not started
+	CompletedAt time.Time // zero: it has not ended
+}
+
+// Timeline returns all attempts of a run, by the time at which they began.
+func (s *Store) Timeline(ctx context.Context, run string) ([]Bar, error) {
+	bars, err := list(ctx, s.reader(), func(row scanner) (b Bar, err error) {
+		var queued, started, completed int64
+		err = row.Scan(&b.Job, &b.Number, &b.Status, &b.Conclusion, &queued, &started, &completed)
+		b.QueuedAt, b.StartedAt, b.CompletedAt = fromMicros(queued), fromMicros(started), fromMicros(completed)
+		return b, err
+	}, `SELECT job, number, state, conclusion, queued_at, started_at, completed_at FROM attempts WHERE run = ?
+		ORDER BY CASE WHEN started_at > 0 THEN started_at ELSE queued_at END, job, number`, run)
+	if err != nil {
+		return nil, fmt.Errorf("timeline of run %s: %w", run, err)
+	}
+	return bars, nil
 }
 
 // Artifact is a file that a job of a run produced.

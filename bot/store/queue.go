@@ -79,7 +79,7 @@ func (s *Store) Start(ctx context.Context, w Workers) (*Queue, error) {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &deliverWorker{s: s, f: w.Deliver})
 	river.AddWorker(workers, &runWorker{s: s, f: w.Work})
-	client, err := river.NewClient(s.dialect.river(s.db), &river.Config{
+	client, err := river.NewClient(wakingDriver{s.dialect.river(s.db), s.waker}, &river.Config{
 		ID:     s.id,
 		Logger: s.logger,
 		Queues: map[string]river.QueueConfig{
@@ -87,7 +87,6 @@ func (s *Store) Start(ctx context.Context, w Workers) (*Queue, error) {
 			workQueue:    {MaxWorkers: positive(w.Runs, 256)},
 		},
 		Workers:                     workers,
-		PollOnly:                    true, // to listen costs SQLite as many queries, and PostgreSQL a connection
 		FetchCooldown:               fetchCooldown,
 		FetchPollInterval:           fetchPoll,
 		JobTimeout:                  workTimeout,
@@ -243,7 +242,7 @@ const isDue = `(r.state IN ('queued', 'in_progress') OR r.state = 'waiting' AND 
 // queued where there is none. Work at hand may have seen already what has
 // changed, or not: it is done once more.
 func (tx *Tx) wake(ctx context.Context, run string) error {
-	tx.changed = append(tx.changed, run)
+	tx.changed, tx.woke = append(tx.changed, run), true
 	var job int64
 	if err := tx.row(ctx, `UPDATE leases SET changes = changes + 1 WHERE run = ? RETURNING job_id`, run).Scan(&job); err != nil {
 		return err

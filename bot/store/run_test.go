@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -138,6 +139,20 @@ func checkRows(t *testing.T, s *store.Store, run string, report *flow.Run) {
 	if len(jobs) != len(report.Jobs) {
 		t.Fatalf("%s: %d jobs, want %d", run, len(jobs), len(report.Jobs))
 	}
+	if one := value[store.Job](t)(s.Job(ctx, run, jobs[1].Key)); one != jobs[1] {
+		t.Errorf("%s: job %+v, want %+v", run, one, jobs[1])
+	}
+	if _, err := s.Job(ctx, run, "no such"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("%s: a job that is not there: %v", run, err)
+	}
+	bars := value[[]store.Bar](t)(s.Timeline(ctx, run))
+	attempts := 0
+	for _, j := range report.Jobs {
+		attempts += len(j.Attempts)
+	}
+	if len(bars) != attempts || slices.ContainsFunc(bars, func(b store.Bar) bool { return b.Status != flow.StatusCompleted || b.CompletedAt.IsZero() }) {
+		t.Errorf("%s: %d attempts, timeline %+v", run, attempts, bars)
+	}
 	for i, j := range jobs {
 		want := report.Jobs[i]
 		got := fmt.Sprint(j.Key, j.Project, j.Title, j.Host, j.Label, j.Queue, j.Status, j.Conclusion, j.Cause, j.Error, j.SHA, j.Attempts)
@@ -246,6 +261,10 @@ func TestLog(t *testing.T) {
 			if l := read(tc.offset, tc.limit); string(l.Data) != tc.want || l.Size != 21 || l.Offset != tc.offset {
 				t.Errorf("from %d: %+v", tc.offset, l)
 			}
+		}
+		pieces := value[[]store.LogPiece](t)(s.LogPieces(t.Context(), "run-10001", "build@h1", 1))
+		if want := []store.LogPiece{{Offset: 0, Bytes: 6}, {Offset: 6, Bytes: 6, Lines: 1}, {Offset: 12, Bytes: 9, Lines: 1}}; !slices.Equal(pieces, want) {
+			t.Errorf("pieces %+v", pieces)
 		}
 		if l := value[store.Log](t)(s.ReadLog(t.Context(), "run-10001", "build@h1", 2, 0, 10)); l.Size != 0 {
 			t.Errorf("another attempt: %+v", l)

@@ -46,6 +46,7 @@ type Store struct {
 	insert  *river.Client[*sql.Tx]
 	pack    packer
 	hub     *hub
+	waker   *waker
 	id      string // this replica
 	lease   time.Duration
 	stop    context.CancelFunc
@@ -56,7 +57,7 @@ type Store struct {
 // to date, and announces this process as a replica. A SQLite file belongs to
 // one process at a time.
 func Open(ctx context.Context, address string, o Options) (*Store, error) {
-	s := &Store{logger: o.Logger, lease: o.Lease, pack: newPacker(), hub: newHub()}
+	s := &Store{logger: o.Logger, lease: o.Lease, pack: newPacker(), hub: newHub(), waker: newWaker()}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}

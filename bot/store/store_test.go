@@ -60,7 +60,7 @@ func TestOpenErrors(t *testing.T) {
 		"sqlite:" + newer:                     "of a newer cromt",
 		"sqlite:" + used:                      "in use by another process",
 		"sqlite:" + dir + "/no/such/cromt.db": "unable to open",
-		"postgres://cromt@/none?host=" + postgres: "does not exist",
+		postgres.Address("none"):              "does not exist",
 	} {
 		s, err := store.Open(t.Context(), address, store.Options{})
 		if err == nil {

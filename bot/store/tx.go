@@ -18,6 +18,7 @@ type Tx struct {
 	sql     *sql.Tx
 	inserts []river.InsertManyParams // to queue before the commit
 	changed []string                 // runs, to tell of after the commit
+	woke    bool                     // the work of some is due
 }
 
 // Tx runs f in a transaction: all that it writes is durable when Tx returns
@@ -71,6 +72,12 @@ func (tx *Tx) commit(ctx context.Context) error {
 		return fmt.Errorf("database commit: %w", err)
 	}
 	tx.s.hub.tell(tx.changed...)
+	if len(tx.inserts) > 0 {
+		wake(tx.s.waker.deliver)
+	}
+	if tx.woke {
+		wake(tx.s.waker.work)
+	}
 	return nil
 }
 

@@ -35,6 +35,9 @@ func Hosts(hosts []flow.HostEntry, repo string, fork bool) Resolver {
 	return r
 }
 
+// MayUse reports whether a repository, owner/name, may use a host; see Hosts.
+func MayUse(h flow.HostEntry, repo string) bool { return mayUse(h.Repos, repo) }
+
 // mayUse reports whether one of the globs matches owner/name. As on GitHub,
 // case does not matter.
 func mayUse(globs []string, repo string) bool {

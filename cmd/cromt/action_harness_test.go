@@ -287,9 +287,9 @@ func expectIn(t *testing.T, what, text string, parts ...string) {
 
 // startAgentProcess starts an agent in a process of its own, as hosts have it,
 // and returns its URL.
-func startAgentProcess(t *testing.T, args ...string) (cmd *exec.Cmd, url string) {
+func startAgentProcess(t testing.TB, args ...string) (cmd *exec.Cmd, url string) {
 	t.Helper()
-	cmd = exec.Command("cromt", append([]string{"agent", "--listen", "127.0.0.1:0", "--root", filepath.Join(t.TempDir(), "agent")}, args...)...)
+	cmd = exec.Command(cromtBinary(), append([]string{"agent", "--listen", "127.0.0.1:0", "--root", filepath.Join(t.TempDir(), "agent")}, args...)...)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -15,6 +16,8 @@ import (
 	"github.com/cromt/cromt/bot/config"
 	"github.com/cromt/cromt/bot/githubapp"
 	"github.com/cromt/cromt/bot/store"
+	"github.com/cromt/cromt/bot/trust"
+	"github.com/cromt/cromt/bot/web"
 	"github.com/cromt/cromt/flow"
 	"github.com/cromt/cromt/sparky"
 )
@@ -34,8 +37,8 @@ type serveCmd struct {
 // Help implements kong.HelpProvider.
 func (serveCmd) Help() string {
 	return `The GitHub App: it takes webhooks at /webhook, runs the jobs.yaml of repositories that have installed it on
-the hosts that its configuration lists, and shows each run as check runs. Every key of the configuration
-can be set by a variable CROMT_… instead.
+the hosts that its configuration lists, and shows each run as check runs and, to those who sign in with
+GitHub, on pages. Every key of the configuration can be set by a variable CROMT_… instead.
 
 --setup makes the App: it prints the address of a page that only you know. --check says what is
 still missing.
@@ -103,15 +106,34 @@ func (c *serveCmd) server(ctx context.Context, cfg *config.Config, p *program, l
 	metrics := bot.NewMetrics(bot.QueueOf(db))
 	app, err := githubapp.New(githubapp.Config{
 		AppID: cfg.GitHub.AppID, PrivateKey: []byte(cfg.GitHub.PrivateKey.Reveal()), APIURL: cfg.GitHub.APIURL,
+		ClientID: cfg.GitHub.ClientID, ClientSecret: cfg.GitHub.ClientSecret.Reveal(),
 		UserAgent: "cromt/" + buildVersion(), Logger: log, Observe: metrics.GitHub,
 	})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
+	settings := botSettings(cfg, app.WebURL())
+	pages, err := botPages(cfg, db, app, settings, log)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
 	return &bot.Server{
-		Store: db, GitHub: app, Settings: botSettings(cfg, app.WebURL()), Secret: []byte(cfg.GitHub.WebhookSecret.Reveal()), Folder: cache,
-		Metrics: metrics, Logger: log, Retention: cfg.Retention,
+		Store: db, GitHub: app, Settings: settings, Secret: []byte(cfg.GitHub.WebhookSecret.Reveal()), Folder: cache,
+		Metrics: metrics, Pages: pages, Logger: log, Retention: cfg.Retention,
 	}, nil
+}
+
+// botPages are the App's pages.
+func botPages(cfg *config.Config, db *store.Store, app *githubapp.App, settings *bot.Settings, log *slog.Logger) (http.Handler, error) {
+	hosts := make([]web.Host, len(cfg.Hosts))
+	for i, h := range cfg.Hosts {
+		hosts[i] = web.Host{URL: h.URL, Name: h.Name, Slots: h.Slots, MayUse: func(repo string) bool { return trust.MayUse(h.HostEntry, repo) }}
+	}
+	return web.New(web.Config{
+		Store: db, GitHub: app, Plan: settings.Plan, Hosts: hosts, PublicURL: cfg.PublicURL,
+		// Of the two secrets that all replicas know it is the one that is always there.
+		Secret: []byte(cfg.GitHub.WebhookSecret.Reveal()), Version: buildVersion(), Logger: log,
+	})
 }
 
 // botSettings are what of the configuration runs need.

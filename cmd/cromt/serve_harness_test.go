@@ -27,7 +27,7 @@ const webhookSecret = "It's a Secret to Everybody"
 
 // appSite is the App as a process of its own, with a GitHub and two hosts.
 type appSite struct {
-	t       *testing.T
+	t       testing.TB
 	gh      *githubtest.Server
 	repo    *githubtest.Repo
 	dir     string
@@ -42,7 +42,7 @@ type appSite struct {
 }
 
 // newAppSite starts the App. extra is more of its configuration.
-func newAppSite(t *testing.T, extra string) *appSite {
+func newAppSite(t testing.TB, extra string) *appSite {
 	t.Helper()
 	s := bareAppSite(t)
 	s.repo = s.gh.AddRepo(actionRepo)
@@ -59,7 +59,7 @@ func newAppSite(t *testing.T, extra string) *appSite {
 }
 
 // bareAppSite is an App that GitHub knows, and no more.
-func bareAppSite(t *testing.T) *appSite {
+func bareAppSite(t testing.TB) *appSite {
 	t.Helper()
 	gh := githubtest.New(t)
 	s := &appSite{t: t, gh: gh, dir: t.TempDir(), log: &syncBuffer{}}
@@ -97,7 +97,7 @@ func (s *appSite) file(name, text string) {
 // start starts the process and waits until it is ready.
 func (s *appSite) start() {
 	s.t.Helper()
-	s.process = exec.Command("cromt", "serve", "--config", filepath.Join(s.dir, "bot.yaml"), "--cache", filepath.Join(s.dir, "cache"))
+	s.process = exec.Command(cromtBinary(), "serve", "--config", filepath.Join(s.dir, "bot.yaml"), "--cache", filepath.Join(s.dir, "cache"))
 	stderr, err := s.process.StderrPipe()
 	if err != nil {
 		s.t.Fatal(err)

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/cromt/cromt/bot/githubtest"
+	"github.com/cromt/cromt/bot/store/storetest"
 )
 
 // How much is lost in TestServeLosesNothing if anything is.
@@ -38,8 +39,18 @@ const (
 // its one execution, every check run its one right conclusion.
 // CROMT_TEST_SEED has it repeat what another time went wrong.
 func TestServeLosesNothing(t *testing.T) {
-	l := newLost(t, 1, "")
-	l.run()
+	newLost(t, 1, "").run()
+}
+
+// TestServeReplicasLoseNothing is the same for two replicas that share a
+// database, and are killed in turn.
+func TestServeReplicasLoseNothing(t *testing.T) {
+	p, err := storetest.StartPostgres()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Stop)
+	newLost(t, 2, p.Address("postgres")).run()
 }
 
 // lost is one such test.
@@ -211,7 +222,7 @@ func (l *lost) start(i int) {
 
 // run is the test.
 func (l *lost) run() {
-	ctx, cancel := context.WithTimeout(l.t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(l.t.Context(), 3*time.Minute)
 	defer cancel()
 	begin := time.Now()
 	sent := make(chan int, 1)
@@ -398,6 +409,7 @@ func (l *lost) checkRuns() {
 func (l *lost) checkWrites() {
 	l.t.Helper()
 	ended := map[string]int{} // by external_id
+	said := map[string]string{}
 	for i, r := range l.gh.Requests() {
 		f := l.faults[i+1]
 		if f.Status != 0 || f.DropBefore || r.Method == http.MethodGet || !strings.Contains(r.Path, "/check-runs") {
@@ -406,6 +418,7 @@ func (l *lost) checkWrites() {
 		var body struct {
 			Status   string
 			External string `json:"external_id"`
+			Output   struct{ Title string }
 		}
 		if err := json.Unmarshal([]byte(r.Body), &body); err != nil {
 			l.t.Error(err)
@@ -413,10 +426,11 @@ func (l *lost) checkWrites() {
 		if body.Status == "completed" {
 			ended[body.External]++
 		}
+		said[body.External] += fmt.Sprintf("\n%s %s %s, %d: %s, %s", r.Time.Format("04:05.000"), r.Method, r.Path, r.Status, body.Status, body.Output.Title)
 	}
 	for external, n := range ended {
 		if n > 1 {
-			l.t.Errorf("check run %s was completed %d times", external, n)
+			l.t.Errorf("check run %s was completed %d times:%s", external, n, said[external])
 		}
 	}
 }

@@ -33,11 +33,14 @@ var allowed = map[string][]string{
 	"bot/trigger":    {"flow", "bot/event"},
 	"bot/trust":      {"flow", "bot/event"},
 	"bot/githubtest": {"github.com/getkin/kin-openapi/openapi3", "github.com/getkin/kin-openapi/openapi3filter", "github.com/getkin/kin-openapi/routers", "github.com/getkin/kin-openapi/routers/legacy"},
+	"bot/web":        {"flow", "bot/githubapp", "bot/store", "github.com/buildkite/terminal-to-html/v3"},
 	"bot/store": {
 		"flow", "modernc.org/sqlite", "github.com/jackc/pgx/v5/pgconn", "github.com/jackc/pgx/v5/stdlib",
 		"github.com/riverqueue/river", "github.com/riverqueue/river/rivermigrate", "github.com/riverqueue/river/rivertype",
 		"github.com/riverqueue/river/riverdriver", "github.com/riverqueue/river/riverdriver/riverdatabasesql", "github.com/riverqueue/river/riverdriver/riversqlite",
 	},
+
+	"bot/store/storetest": {"bot/store"},
 
 	"cmd/cromt/action":     {"flow", "bot/checks", "bot/comment", "bot/event", "cmd/cromt/console", "github.com/sethvargo/go-githubactions"},
 	"cmd/cromt/console":    {"flow", "golang.org/x/term"},
@@ -46,7 +49,7 @@ var allowed = map[string][]string{
 	"cmd/cromt/hosts":      {"flow", "sparky"},
 	"cmd/cromt/install":    {"flow", "sparky"},
 	"cmd/cromt": {
-		"flow", "sparky", "sparky/agent", "sparky/tomtit", "bot", "bot/checks", "bot/config", "bot/githubapp", "bot/setup", "bot/store", "cmd/cromt/action", "cmd/cromt/completion", "cmd/cromt/console", "cmd/cromt/gitrepo", "cmd/cromt/hosts", "sparky/place", "cmd/cromt/install",
+		"flow", "sparky", "sparky/agent", "sparky/tomtit", "bot", "bot/checks", "bot/config", "bot/githubapp", "bot/setup", "bot/store", "bot/trust", "bot/web", "cmd/cromt/action", "cmd/cromt/completion", "cmd/cromt/console", "cmd/cromt/gitrepo", "cmd/cromt/hosts", "sparky/place", "cmd/cromt/install",
 		"github.com/alecthomas/kong",
 	},
 }

@@ -140,6 +140,7 @@ CREATE TABLE logs (
 	attempt BIGINT NOT NULL,
 	start   BIGINT NOT NULL,
 	bytes   BIGINT NOT NULL,
+	lines   BIGINT NOT NULL, -- line ends in data
 	data    {{blob}} NOT NULL,
 	PRIMARY KEY (run, job, attempt, start)
 );

@@ -1,0 +1,66 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/riverqueue/river/riverdriver"
+)
+
+// waker tells this process's own workers of what it has queued, as soon as
+// that is committed: without, they would find it when they look next. What
+// other replicas queue they find by looking.
+type waker struct{ deliver, work chan struct{} }
+
+func newWaker() *waker { return &waker{make(chan struct{}, 1), make(chan struct{}, 1)} }
+
+// wake has a queue looked at; one that is to be looked at already is not twice.
+func wake(queue chan struct{}) {
+	select {
+	case queue <- struct{}{}:
+	default:
+	}
+}
+
+// wakingDriver is the driver of the client that works. It says that there are
+// notifications, whatever the database has; who inserts uses the plain one, and
+// sends none through it.
+type wakingDriver struct {
+	riverdriver.Driver[*sql.Tx]
+	w *waker
+}
+
+// SupportsListener implements riverdriver.Driver.
+func (wakingDriver) SupportsListener() bool { return true }
+
+// SupportsListenNotify implements riverdriver.Driver.
+func (wakingDriver) SupportsListenNotify() bool { return false }
+
+// GetListener implements riverdriver.Driver.
+func (d wakingDriver) GetListener(*riverdriver.GetListenenerParams) riverdriver.Listener {
+	return &wakingListener{d.w}
+}
+
+// wakingListener has a waker's calls look like a database's.
+type wakingListener struct{ w *waker }
+
+func (*wakingListener) Close(context.Context) error            { return nil }
+func (*wakingListener) Connect(context.Context) error          { return nil }
+func (*wakingListener) Listen(context.Context, string) error   { return nil }
+func (*wakingListener) Unlisten(context.Context, string) error { return nil }
+func (*wakingListener) Ping(context.Context) error             { return nil }
+func (*wakingListener) Schema() string                         { return "" }
+func (*wakingListener) SetAfterConnectExec(string)             {}
+
+// WaitForNotification implements riverdriver.Listener.
+func (l *wakingListener) WaitForNotification(ctx context.Context) (*riverdriver.Notification, error) {
+	queue := deliverQueue
+	select {
+	case <-l.w.deliver:
+	case <-l.w.work:
+		queue = workQueue
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	return &riverdriver.Notification{Topic: "river_insert", Payload: `{"queue":"` + queue + `"}`}, nil
+}
