@@ -14,7 +14,6 @@ import (
 	"github.com/cromt/cromt/flow/flowtest"
 )
 
-
 // pooled adds an invocation of so many workers on pool p.
 
 func (s *sketch) pooled(name string, workers int, labels ...string) *flow.Invocation {
