@@ -3,6 +3,7 @@ package flow
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -58,12 +59,13 @@ func (r *runner) openPools() (end func()) {
 		r.pools = NewPools(PoolsConfig{})
 		r.pools.Define(r.o.Plan.Pools)
 	}
-	var names []string
+	set := make(map[string]bool)
 	for _, j := range r.o.Plan.Jobs {
-		if j.Pool != "" && !slices.Contains(names, j.Pool) {
-			names = append(names, j.Pool)
+		if j.Pool != "" {
+			set[j.Pool] = true
 		}
 	}
+	names := slices.Sorted(maps.Keys(set))
 	r.poolNames = names
 	stop := r.pools.watch(names, func(c HostChange) { r.inbox.add(func() { r.note(c.String()) }) })
 	return func() {

@@ -158,6 +158,9 @@ func (h *host) slot(ctx context.Context, hello *Hello) (release func(), err erro
 	}
 	slots := h.slots
 	h.mu.Unlock()
+	if ctx.Err() != nil {
+		return nil, ctx.Err() // select would choose at random
+	}
 	select {
 	case slots <- struct{}{}:
 		return func() { <-slots }, nil
