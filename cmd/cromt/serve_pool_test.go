@@ -172,6 +172,14 @@ func TestServeRegister(t *testing.T) {
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v %v", info, err)
 	}
+	thief := filepath.Join(s.dir, "thief")
+	if err := os.Mkdir(thief, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s.file("thief/member.json", fmt.Sprintf(`{"url":%q,"pool":"builders","name":"vm-1","credential":"guessed","joined":true}`, url))
+	if c := s.register(url, "vm-1", "--root", thief); c.exit() != exitInfra || !strings.Contains(c.log.String(), "the credential is not that of a member") {
+		t.Errorf("a guessed credential:\n%s", c.log)
+	}
 	_ = a.Process.Kill()
 	a.exit()
 	s.connected(s.register(url, "vm-1", "--labels", "linux,fast"))
