@@ -13,6 +13,9 @@ func (s *Server) chores(ctx context.Context, r *Runner, sources *Sources, instal
 	health := &Health{Store: s.Store, Hosts: s.Settings.Hosts, Host: s.Settings.Host, Metrics: s.Metrics, Logger: s.Logger}
 	var all sync.WaitGroup
 	all.Go(func() { health.Watch(ctx) })
+	if s.Settings.Pools != nil {
+		all.Go(func() { s.Settings.Pools.Members.Run(ctx) })
+	}
 	all.Go(func() {
 		every(ctx, postInterval, func(bool) { s.chore(ctx, "check runs not posted", r.Post(ctx)) })
 	})

@@ -94,8 +94,9 @@ func (w *work) cloned(ctx context.Context, rawURL string) (*githubapp.Repo, erro
 
 // admit decides whether a job's data may go to its host: secrets and private
 // code do not go to a real Sparky, unless the operator has said so.
-func (w *work) admit(ctx context.Context, j *flow.Job, agent bool) error {
-	entry, err := w.hosts.Resolve(j.Host, j.Pos)
+func (w *work) admit(ctx context.Context, a flow.Attempt, agent bool) error {
+	j := a.Job
+	entry, err := w.entryOf(a.Host, j.Pos)
 	if err != nil {
 		return fmt.Errorf("%w: %w", flow.ErrRefused, err)
 	}
@@ -110,6 +111,16 @@ func (w *work) admit(ctx context.Context, j *flow.Job, agent bool) error {
 		return fmt.Errorf("%w: %s; %s", flow.ErrRefused, d.Why, d.Hint)
 	}
 	return nil
+}
+
+// entryOf is what the configuration says of a host; of a member of a pool, that
+// is none of its hosts, nothing.
+func (w *work) entryOf(url string, pos flow.Pos) (flow.HostEntry, error) {
+	if _, ok := w.poolHost(url); ok {
+		entry, _ := w.Settings.entryAt(url)
+		return entry, nil
+	}
+	return w.hosts.Resolve(url, pos)
 }
 
 // privateCode reports whether a job's code is the run's own repository, or

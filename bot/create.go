@@ -136,6 +136,7 @@ func (i *Intake) missing(run *store.Run, siblings []*store.Run) []string {
 		}
 		plan, err := flow.NewPlan(file, flow.PlanOptions{
 			Roots: roots, Repo: i.Settings.cloneURL(run.Repo), Folder: folderOf(run.Spec.ConfigPath), DefaultHost: i.Settings.DefaultHost,
+			Pools: i.Settings.pools(run.Repo, run.Origin.Fork),
 		})
 		if err != nil {
 			return 0

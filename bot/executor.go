@@ -44,6 +44,9 @@ func (w *work) own(ctx context.Context) (sparky.OwnSource, error) {
 
 // host is how a job's host is reached.
 func (w *work) host(url string) (sparky.HostConfig, error) {
+	if host, ok := w.poolHost(url); ok {
+		return host, nil
+	}
 	e, err := w.hosts.Resolve(url, flow.Pos{})
 	if err != nil {
 		return sparky.HostConfig{}, err

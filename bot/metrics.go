@@ -120,7 +120,7 @@ func (m *Metrics) Report(_ context.Context, events []flow.Event) error {
 		switch ev.Kind {
 		case flow.AttemptCompleted:
 			if ev.Result.Cause == flow.CauseInfrastructure {
-				m.failures.WithLabelValues(ev.Job.Host).Inc()
+				m.failures.WithLabelValues(ev.Where()).Inc()
 			}
 		case flow.JobCompleted:
 			m.jobs.WithLabelValues(string(ev.Result.Conclusion), string(ev.Result.Cause)).Inc()
@@ -167,7 +167,7 @@ func (w *waits) Report(_ context.Context, events []flow.Event) error {
 			w.sent[ev.JobID] = ev.Time
 		case flow.JobStarted:
 			if at, ok := w.sent[ev.JobID]; ok {
-				w.m.Started(ev.Job.Host, max(ev.Time.Sub(at), 0))
+				w.m.Started(ev.Where(), max(ev.Time.Sub(at), 0))
 			}
 			delete(w.sent, ev.JobID)
 		case flow.AttemptCompleted:

@@ -53,7 +53,7 @@ func (i *Intake) planOf(run *store.Run) (*flow.Plan, error) {
 		if err != nil {
 			return nil, err
 		}
-		plan, err := flow.NewPlan(file, flow.PlanOptions{})
+		plan, err := flow.NewPlan(file, flow.PlanOptions{Pools: i.Settings.pools(r.Repo, r.Origin.Fork)})
 		if err != nil {
 			return nil, err
 		}

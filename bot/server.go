@@ -95,6 +95,7 @@ func (s *Server) stop(web *http.Server, queue *store.Queue, letGo, stop func(), 
 	if qerr := queue.Stop(ctx); qerr != nil {
 		err = errors.Join(err, qerr)
 	}
+	s.Settings.Pools.Close() // its hosts go to other replicas, when nothing here needs them any more
 	return err
 }
 
@@ -106,6 +107,7 @@ func (s *Server) handler() (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/webhook", webhook)
+	s.Settings.Pools.handle(mux)
 	mux.Handle("GET /metrics", s.Metrics.Handler())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", s.ready)

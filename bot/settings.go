@@ -16,6 +16,8 @@ type Settings struct {
 	Hosts       []flow.HostEntry
 	// Host returns how an entry of Hosts is reached, its token included.
 	Host func(flow.HostEntry) (sparky.HostConfig, error)
+	// Pools are the only ones that runs may use; nil: there are none.
+	Pools *Pools
 	// Secret returns the value of a repository's secret, or an error that says
 	// where it is missing.
 	Secret func(repo, name string) (string, error)

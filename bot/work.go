@@ -170,6 +170,7 @@ func (w *work) carryOut(ctx context.Context, executor flow.Executor, reporter *c
 		},
 		LogOffset: logs.offset,
 		FailFast:  w.run.Spec.FailFast,
+		Pools:     w.Settings.place(),
 	}
 	defer w.started(ctx)()
 	runCtx, stop := w.context(ctx)
@@ -263,6 +264,7 @@ func (w *work) makePlan() (*flow.Plan, error) {
 	plan, err := flow.NewPlan(file, flow.PlanOptions{
 		Roots: spec.Roots, Vars: spec.Vars, Repo: w.Settings.cloneURL(w.run.Repo), Folder: folderOf(spec.ConfigPath),
 		DefaultHost: w.Settings.DefaultHost, HostName: w.hostName, RequireHost: true,
+		Pools: w.Settings.pools(w.run.Repo, w.run.Origin.Fork), // the flow file's name hosts that nobody here has admitted
 	})
 	if err != nil {
 		return nil, err

@@ -31,6 +31,9 @@ type Engine struct {
 	// its log the Output of earlier processes has kept: the Writer is given
 	// what follows them. It is called after Output. Nil: none.
 	LogOffset func(j *Job, attempt int) int64
+	// Pools places the jobs of pools; several Engines may share it. Nil: each
+	// run has its own, of the hosts that its plan's pools have.
+	Pools *Pools
 	// FailFast cancels the rest of a run when its first job has failed, but
 	// for the after invocations that failures are meant to start.
 	FailFast bool
@@ -75,11 +78,13 @@ var (
 // that wraps ErrDetached. Run with the journal's events as History goes on.
 func (e *Engine) Run(ctx context.Context, o RunOptions) (*Run, error) {
 	r := newRunner(e, o)
+	defer r.openPools()()
 	r.restore(o.History)
 	if len(o.History) == 0 {
 		r.emit(Event{Kind: RunStarted, Time: r.started, Commit: o.SHA, Message: o.Plan.Digest()})
 		r.keep(o.Kept)
 	}
+	r.noteQuarantined()
 	for _, inv := range o.Plan.Roots {
 		r.activate(r.invs[inv], false)
 	}
@@ -91,6 +96,7 @@ func (e *Engine) Run(ctx context.Context, o RunOptions) (*Run, error) {
 	if r.detached {
 		return nil, r.leave()
 	}
+	r.takeInbox() // what came at the last moment
 	report := r.report()
 	r.emit(Event{Kind: RunCompleted, Time: report.CompletedAt, Conclusion: report.Conclusion})
 	r.flush()
@@ -105,6 +111,7 @@ type runner struct {
 	e         *Engine
 	o         RunOptions
 	msgs      chan func()
+	inbox     inbox
 	closed    chan struct{} // closed when the loop has ended: late messages are dropped
 	started   time.Time
 	ended     time.Time // by the history, with the conclusion ending; zero: not yet
@@ -113,6 +120,8 @@ type runner struct {
 	jobs      map[*Job]*jobState
 	lanes     map[string]*lane
 	commits   map[Source]*commitState
+	pools     *Pools // nil: the plan needs none
+	poolNames []string
 	left      int // invocations that are active and not complete
 	flying    int // attempts and look-ups whose goroutines have not ended
 	stop      error
@@ -132,6 +141,7 @@ func newRunner(e *Engine, o RunOptions) *runner {
 	r := &runner{
 		e: e, o: o,
 		msgs:    make(chan func(), 256),
+		inbox:   inbox{wake: make(chan struct{}, 1)},
 		closed:  make(chan struct{}),
 		started: time.Now(),
 		invs:    make(map[*Invocation]*invState, len(o.Plan.Invocations)),
@@ -143,7 +153,7 @@ func newRunner(e *Engine, o RunOptions) *runner {
 		is := &invState{Invocation: inv}
 		r.invs[inv] = is
 		for _, j := range inv.Jobs {
-			js := &jobState{Job: j, inv: is, index: len(r.jobs)}
+			js := &jobState{Job: j, inv: is, index: len(r.jobs), placing: placing{host: j.Host}}
 			r.jobs[j] = js
 			is.jobs = append(is.jobs, js)
 		}
@@ -165,6 +175,8 @@ func (r *runner) loop(ctx context.Context) {
 		select {
 		case f := <-r.msgs:
 			f()
+		case <-r.inbox.wake:
+			r.takeInbox()
 		case <-done:
 			done = nil
 			if isDetached(ctx) {

@@ -32,6 +32,7 @@ type jobState struct {
 	done     bool
 	result   Result
 	attempts []AttemptReport
+	placing  // of a job on a pool
 }
 
 // begun has its turn: it gets its commit, then its attempt. In between it
@@ -74,16 +75,19 @@ func (r *runner) dispatch(js *jobState, commit string) {
 		r.conclude(js, Result{Conclusion: Failure, Cause: CauseDependency, Error: err.Error()})
 		return
 	}
+	if js.Pool != "" && js.place == nil && !r.seek(js, commit) {
+		return
+	}
 	if !js.resumed {
 		js.number++
 		js.jobID = attemptJobID(r.o.ID, js.Key, js.number)
 		now := time.Now()
 		js.mark, js.sent = Mark{}, time.Time{}
-		js.attempts = append(js.attempts, AttemptReport{JobID: js.jobID, Status: StatusQueued, QueuedAt: now})
-		r.emit(Event{Time: now, Kind: JobQueued, Job: js.Job, Attempt: js.number, JobID: js.jobID})
+		js.attempts = append(js.attempts, AttemptReport{JobID: js.jobID, Host: js.host, Status: StatusQueued, QueuedAt: now})
+		r.emit(Event{Time: now, Kind: JobQueued, Job: js.Job, Attempt: js.number, JobID: js.jobID, Host: js.host})
 	}
 	a := Attempt{
-		Run: r.o.ID, Job: js.Job, Number: js.number, JobID: js.jobID, Resumed: js.resumed,
+		Run: r.o.ID, Job: js.Job, Host: js.host, Number: js.number, JobID: js.jobID, Resumed: js.resumed,
 		SentAt: js.mark.SentAt, StartedAt: js.attempts[len(js.attempts)-1].StartedAt,
 		Commit: commit, Inputs: inputs, Timeout: js.inv.Timeout, QueueTimeout: js.inv.QueueTimeout,
 	}
@@ -96,6 +100,7 @@ func (r *runner) dispatch(js *jobState, commit string) {
 // exec runs an attempt in a worker.
 func (r *runner) exec(js *jobState, a Attempt) {
 	if js.done { // cancelled between its decision and its dispatch
+		r.vacate(js, hostUnknown, "")
 		r.free(js)
 		r.scoutEnded(js)
 		return
@@ -126,7 +131,7 @@ func (r *runner) exec(js *jobState, a Attempt) {
 				cause = errTimeout // for which the process before this one has cancelled it
 				r.timeout(js.inv)
 			}
-			r.attemptEnded(js, verdict(res, err, cause), log.tail.String(), errors.Is(err, ErrRefused))
+			r.attemptEnded(js, verdict(res, err, cause), log.tail.String(), errors.Join(err, cause))
 		}
 	})
 }
@@ -147,7 +152,11 @@ func verdict(res Result, err, cause error) Result {
 			}
 		}
 	}
+	var moved *movedError
 	if cause != nil && !errors.Is(cause, ErrDetached) && (err != nil || res.Conclusion == Cancelled || res.Lost) {
+		if errors.As(cause, &moved) {
+			return moved.verdict(res)
+		}
 		why := stopText(cause)
 		res.Conclusion, res.Cause = Cancelled, CauseCancelled
 		if errors.Is(cause, errTimeout) {
@@ -173,7 +182,7 @@ func (r *runner) attemptStarted(js *jobState, at time.Time) {
 		return // it is in the history
 	}
 	rep.Status, rep.StartedAt = StatusInProgress, at
-	r.emit(Event{Time: at, Kind: JobStarted, Job: js.Job, Attempt: js.number, JobID: js.jobID})
+	r.emit(Event{Time: at, Kind: JobStarted, Job: js.Job, Attempt: js.number, JobID: js.jobID, Host: js.host})
 	if js.inv.clock.IsZero() {
 		js.inv.clock = at
 		r.armTimeout(js.inv)
@@ -228,17 +237,21 @@ func (js *jobState) interrupt(cause error) bool {
 }
 
 // attemptEnded takes an attempt's result and decides whether the job is
-// attempted again.
-func (r *runner) attemptEnded(js *jobState, res Result, log string, refused bool) {
+// attempted again. err is what the Executor or the engine ended it with.
+func (r *runner) attemptEnded(js *jobState, res Result, log string, err error) {
 	js.cancel = nil
+	r.judgeHost(js, &res, err)
 	rep := &js.attempts[len(js.attempts)-1]
 	rep.complete(&res, log)
 	if res.Commit != "" && js.Source.Kind == SourceGit {
 		r.resolved(js.Source, res.Commit)
 	}
 	r.scoutEnded(js)
-	delay, again := r.retry(js, res, refused)
-	ev := Event{Time: res.CompletedAt, Kind: AttemptCompleted, Job: js.Job, Attempt: js.number, JobID: js.jobID, Result: &res, Log: log}
+	delay, again := r.retry(js, res, errors.Is(err, ErrRefused) && !r.elsewhere(js))
+	ev := Event{
+		Time: res.CompletedAt, Kind: AttemptCompleted, Job: js.Job, Attempt: js.number, JobID: js.jobID, Host: js.host,
+		Result: &res, Log: log,
+	}
 	if again {
 		ev.RetryAt = time.Now().Add(delay)
 	}

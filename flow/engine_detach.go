@@ -63,13 +63,17 @@ func isLeft(err, cause error) bool {
 // attemptLeft notes how far an attempt has come that is left to its host.
 func (r *runner) attemptLeft(js *jobState, mark Mark) {
 	js.cancel = nil
+	if js.place != nil {
+		js.place.keep(js.jobID)
+		js.place = nil
+	}
 	if js.sent.IsZero() {
 		return // to be sent by the next process, as its JobQueued says
 	}
 	mark.SentAt = js.sent
 	if !mark.equal(js.mark) {
 		js.mark = mark
-		r.emit(Event{Kind: JobDetached, Job: js.Job, Attempt: js.number, JobID: js.jobID, Mark: &mark})
+		r.emit(Event{Kind: JobDetached, Job: js.Job, Attempt: js.number, JobID: js.jobID, Host: js.host, Mark: &mark})
 	}
 }
 

@@ -25,6 +25,7 @@ type world struct {
 	plan    *flow.Plan
 	hosts   *flowtest.Executor
 	resolve func(context.Context, flow.Source) (string, error)
+	pools   *flow.Pools // nil: each process has its own
 
 	mu      sync.Mutex
 	history []flow.Event
@@ -48,7 +49,7 @@ func (w *world) process() *process { return &process{world: w, gone: make(chan s
 
 // run returns a nil report and error when the process was killed.
 func (p *process) run(ctx context.Context) (*flow.Run, error) {
-	e := &flow.Engine{Executor: p, Journal: p, Output: p.output, LogOffset: p.logOffset, Resolve: p.resolve}
+	e := &flow.Engine{Executor: p, Journal: p, Output: p.output, LogOffset: p.logOffset, Resolve: p.resolve, Pools: p.pools}
 	type outcome struct {
 		run *flow.Run
 		err error
@@ -222,6 +223,11 @@ func (d *dice) plan() *flow.Plan {
 			jobs, timeout = jobs+1, 2*timeout
 		}
 	}
+	p := &flow.Pool{Name: "p"} // with room for all, so that what hangs is in nobody's way
+	for i := range 3 {
+		p.Hosts = append(p.Hosts, flow.PoolHost{URL: fmt.Sprint("http://pool", i), Slots: 20})
+	}
+	s.plan.Pools = []*flow.Pool{p}
 	return s.roots(names...)
 }
 
@@ -229,6 +235,7 @@ func (d *dice) plan() *flow.Plan {
 // another one, however long what is in between takes.
 func (d *dice) settle(inv *flow.Invocation, rnd *rand.Rand, timeout time.Duration) {
 	inv.Timeout = timeout
+	pooled := rnd.IntN(3) == 0
 	inv.IgnoreErrors = rnd.IntN(5) == 0
 	inv.Retry.On = []string{"failure", "lost", "timed_out"}
 	if d.exact {
@@ -240,6 +247,9 @@ func (d *dice) settle(inv *flow.Invocation, rnd *rand.Rand, timeout time.Duratio
 	for _, j := range inv.Jobs {
 		if rnd.IntN(4) == 0 && (d.exact || !d.hang) { // else the random delays say who comes first
 			j.QueueID = "q"
+		}
+		if pooled {
+			j.Host, j.Pool = "", "p"
 		}
 		if git {
 			j.Source = flow.Source{Kind: flow.SourceGit, URL: "https://forge.example/" + inv.Key + ".git", Ref: "main"}
@@ -298,6 +308,12 @@ func testSlices(t *testing.T, seed uint64) {
 	want, took := calm.outcome(run), run.CompletedAt.Sub(run.StartedAt)
 	w, rnd := newWorld(d.plan(), d.step), d.rand("slices")
 	kills := rnd.IntN(2) == 0
+	if !kills { // the pools outlive the slices of their runs
+		w.pools = flow.NewPools(flow.PoolsConfig{})
+		defer w.pools.Close()
+		w.pools.Define(w.plan.Pools)
+		defer w.checkPools(t)
+	}
 	run = slice(t, w, rnd, kills)
 	if got := w.outcome(run); got != want {
 		t.Fatalf("seed %d: got\n%s\nwant\n%s", seed, got, want)
@@ -307,6 +323,15 @@ func testSlices(t *testing.T, seed uint64) {
 	}
 	if n := w.hosts.Most("queue-id q"); n > 1 && !kills {
 		t.Errorf("seed %d: %d jobs of a queue-id at once", seed, n)
+	}
+}
+
+// checkPools: in the end no job has a place.
+func (w *world) checkPools(t *testing.T) {
+	for _, h := range w.pools.Hosts() {
+		if h.Used != 0 {
+			t.Errorf("%s is left with %d jobs", h.URL, h.Used)
+		}
 	}
 }
 

@@ -50,6 +50,9 @@ func inFileOrder(a, b *jobState) int {
 func (r *runner) ready(js *jobState) {
 	if js.lane == nil {
 		key := "host\x00" + js.Host + "\x00" + js.Queue
+		if js.Pool != "" {
+			key = "job\x00" + js.Key // its queue is its own, wherever it is placed
+		}
 		if js.QueueID != "" {
 			key = "queue-id\x00" + js.QueueID
 		}

@@ -32,7 +32,7 @@ func (r *runner) jobReport(js *jobState) JobReport {
 		res = Result{Conclusion: Skipped, Error: r.notDue(js.inv)}
 	}
 	rep := JobReport{
-		Key: js.Key, Project: js.inv.Project.Name, Title: js.Title, Host: js.Host, Label: js.Label, Queue: js.Queue,
+		Key: js.Key, Project: js.inv.Project.Name, Title: js.Title, Host: js.host, Pool: js.Pool, Label: js.Label, Queue: js.Queue,
 		Needs: make([]string, len(js.Needs)), Status: StatusCompleted,
 		Conclusion: res.Conclusion, Cause: res.Cause, Error: res.Error, SHA: res.Commit,
 		Attempts: js.attempts, Artifacts: res.Artifacts, Kept: res.Kept,

@@ -17,6 +17,9 @@ func (r *runner) restore(history []Event) {
 		case CommitResolved:
 			r.commit(ev.Source).sha = ev.Commit
 			continue
+		case Note:
+			r.notes = append(r.notes, ev.Message)
+			continue
 		}
 		if js := r.jobs[ev.Job]; js != nil {
 			js.inv.passes(ev.Time)
@@ -45,9 +48,12 @@ func (r *runner) attach(js *jobState) {
 
 func (js *jobState) restore(ev *Event, at int) {
 	switch ev.Kind {
+	case JobWaiting:
+		js.since = ev.Time
 	case JobQueued:
+		js.host, js.since = ev.Host, time.Time{}
 		js.number, js.jobID, js.resumed, js.mark, js.final = ev.Attempt, ev.JobID, true, Mark{SentAt: ev.Time}, nil
-		js.attempts = append(js.attempts, AttemptReport{JobID: ev.JobID, Status: StatusQueued, QueuedAt: ev.Time})
+		js.attempts = append(js.attempts, AttemptReport{JobID: ev.JobID, Host: ev.Host, Status: StatusQueued, QueuedAt: ev.Time})
 	case JobStarted:
 		rep := &js.attempts[len(js.attempts)-1]
 		rep.Status, rep.StartedAt = StatusInProgress, ev.Time
@@ -60,6 +66,7 @@ func (js *jobState) restore(ev *Event, at int) {
 		js.resumed = false
 		rep, res := &js.attempts[len(js.attempts)-1], ev.Result
 		rep.complete(res, ev.Log)
+		js.avoidIf(res)
 		if ev.RetryAt.IsZero() {
 			js.final, js.ended = res, at
 			return

@@ -128,7 +128,15 @@ func (r *runner) conclude(js *jobState, res Result) {
 		js.lane.remove(js)
 	}
 	js.done, js.result = true, res
-	r.emit(Event{Kind: JobCompleted, Job: js.Job, Attempt: js.number, Result: &res})
+	if r.stopSeeking(js) {
+		r.free(js)
+		r.scoutEnded(js)
+	}
+	ev := Event{Kind: JobCompleted, Job: js.Job, Attempt: js.number, Result: &res}
+	if js.number > 0 {
+		ev.Host = js.host
+	}
+	r.emit(ev)
 	r.jobEnded(js)
 }
 

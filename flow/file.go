@@ -9,6 +9,7 @@ type File struct {
 	Storage  Text          // URL of the Sparky host that keeps artifacts; unset: they are relayed
 	Timeout  time.Duration // default of projects that set none; DefaultTimeout when absent
 	Overlap  Text          // "cancel", "queue", "allow" or unset
+	Pools    []*Pool       // in the order of the file; empty when there are none
 	Projects []*Project    // in the order of the file
 }
 
@@ -74,6 +75,8 @@ type Project struct {
 	Path         Text
 	Branch       Text
 	Hosts        []Host // nil: not given
+	Pool         PoolUse
+	Matrix       *Matrix // nil: not given
 	Timeout      time.Duration
 	QueueTimeout time.Duration
 	Out          []Output

@@ -53,20 +53,32 @@ func (p *Plan) graph(state StateFunc) ([]graphNode, []graphEdge) {
 	return nodes, edges
 }
 
-// graphHosts returns the hosts of a node; of many only how many there are.
+// graphHosts returns the jobs of a node, by their hosts' names; of many only
+// how many there are. Workers have nothing but a number, so that a pool has
+// its own line.
 func graphHosts(inv *Invocation, state StateFunc) []graphHost {
 	const most = 6 // lines that a node may have and still be one of many
-	if len(inv.Jobs) <= most {
-		hosts := make([]graphHost, len(inv.Jobs))
-		for i, j := range inv.Jobs {
-			hosts[i].label = j.Label
+	var hosts []graphHost
+	noun := "host"
+	if len(inv.Jobs) > 0 && inv.Jobs[0].Pool != "" {
+		hosts = append(hosts, graphHost{label: "pool " + inv.Jobs[0].Pool, plain: true})
+		noun = "job"
+	}
+	if inv.Project != nil && inv.Project.Matrix != nil {
+		noun = "job"
+	}
+	if len(hosts)+len(inv.Jobs) <= most {
+		for _, j := range inv.Jobs {
+			h := graphHost{label: j.Label}
 			if state != nil {
-				hosts[i].state = stateIn(j, state)
+				h.state = stateIn(j, state)
 			}
+			hosts = append(hosts, h)
 		}
 		return hosts
 	}
-	return append([]graphHost{{label: count(len(inv.Jobs), "host"), plain: true}}, jobCounts(inv.Jobs, state)...)
+	hosts = append(hosts, graphHost{label: count(len(inv.Jobs), noun), plain: true})
+	return append(hosts, jobCounts(inv.Jobs, state)...)
 }
 
 // addLinks adds where each job is told about, if the node shows them.

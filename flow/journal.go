@@ -20,7 +20,11 @@ func (p *Plan) Digest() string {
 	h := sha256.New()
 	enc := json.NewEncoder(h)
 	for _, j := range p.Jobs {
-		if err := enc.Encode([]any{j.Key, j.Host, j.Queue, j.QueueID, j.Actions, j.Options, j.Vars, j.Secrets, j.Sparrowdo, j.Source, j.Out, len(j.In), len(j.Needs)}); err != nil {
+		what := []any{j.Key, j.Host, j.Queue, j.QueueID, j.Actions, j.Options, j.Vars, j.Secrets, j.Sparrowdo, j.Source, j.Out, len(j.In), len(j.Needs)}
+		if j.Pool != "" {
+			what = append(what, j.Pool, j.PoolLabels)
+		}
+		if err := enc.Encode(what); err != nil {
 			panic(err) // only strings, bools and numbers are in it
 		}
 	}
@@ -64,6 +68,7 @@ type record struct {
 	Job        string     `json:"job,omitempty"`
 	Attempt    int        `json:"attempt,omitempty"`
 	JobID      string     `json:"job_id,omitempty"`
+	Host       string     `json:"host,omitempty"` // of a job on a pool; of others the plan has it
 	Result     *Result    `json:"result,omitempty"`
 	Log        string     `json:"log,omitempty"`
 	Source     *Source    `json:"source,omitempty"`
@@ -83,6 +88,9 @@ func EncodeEvent(ev *Event) ([]byte, error) {
 	}
 	if ev.Job != nil {
 		rec.Job = ev.Job.Key
+		if ev.Job.Pool != "" {
+			rec.Host = ev.Host
+		}
 	}
 	if ev.Source != (Source{}) {
 		rec.Source = &ev.Source
@@ -194,6 +202,9 @@ func decodeRecord(line []byte, jobs map[string]*Job) (Event, error) {
 	if rec.Job != "" {
 		if ev.Job = jobs[rec.Job]; ev.Job == nil {
 			return Event{}, fmt.Errorf("job %q is not in the plan", rec.Job)
+		}
+		if ev.Host = rec.Host; ev.Host == "" && ev.Attempt > 0 {
+			ev.Host = ev.Job.Host
 		}
 	}
 	return ev, nil

@@ -54,6 +54,24 @@ const (
 	AttachGrace = 5 * time.Second
 )
 
+// The limits of placing jobs on pools.
+const (
+	// QuarantineAfter so many infrastructure failures in a row a host gets no
+	// more jobs: one may be bad luck, and each costs a job an attempt.
+	QuarantineAfter = 3
+	// ProbeMin is the pause before a host that was taken out is asked whether
+	// it answers, doubling up to ProbeMax: a restart takes seconds, and a host
+	// that is off for a day is asked 720 times.
+	ProbeMin = 5 * time.Second
+	ProbeMax = 2 * time.Minute
+	// ProbeTimeout of one such question.
+	ProbeTimeout = 15 * time.Second
+	// PlaceKept is how long the place of an attempt is kept that a run has let
+	// go of, and that goes on: the process that takes the run up, mostly this
+	// one, needs it again.
+	PlaceKept = 2 * time.Minute
+)
+
 // The limits of reading a file.
 const (
 	// MaxSeparators are the line ends, commas and opening brackets of a YAML
@@ -72,6 +90,12 @@ const (
 	MaxBackoff = 100
 	// MaxSlots of a host: more jobs at once than any machine has use for.
 	MaxSlots = 10_000
+	// MaxPoolHosts of a pool in a file: placing a job looks at each of them.
+	MaxPoolHosts = 10_000
+	// MaxCombinations of a project's matrix: more are a product that nobody
+	// has worked out. MaxMatrixEntries of its include, and of its exclude.
+	MaxCombinations  = 1000
+	MaxMatrixEntries = 1000
 )
 
 // The limits of planning.

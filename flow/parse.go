@@ -59,6 +59,8 @@ type tables struct {
 	filters *table[TriggerEvent]
 	options map[string]optionKey
 	hosts   *table[HostEntry]
+	pool    *table[Pool]
+	member  *table[PoolHost]
 }
 
 // problem identifies one in the file: what is behind an anchor is read once
@@ -86,6 +88,8 @@ func (p *parser) withTables() *parser {
 		filters: newTable("an event of trigger", filterKeys()),
 		options: sparrowdoKeys(),
 		hosts:   newTable("an entry of hosts", hostEntryKeys()),
+		pool:    newTable("a pool", poolKeys()),
+		member:  newTable("a host of a pool", poolHostKeys()),
 	}
 	return p
 }

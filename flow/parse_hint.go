@@ -191,7 +191,7 @@ func (p *parser) shapeHint(key string, v *yaml.Node) string {
 			return `write "-" before each entry`
 		}
 		return fmt.Sprintf("write hosts: [{url: %s}]", text)
-	case "secrets", "in", "on", "branches", "paths", "repos":
+	case "secrets", "in", "on", "branches", "paths", "repos", "labels":
 		return fmt.Sprintf("write %s: [%s]", key, text)
 	case "out":
 		return "write out: [{file: NAME, path: PATH}]"
@@ -201,6 +201,8 @@ func (p *parser) shapeHint(key string, v *yaml.Node) string {
 		return "write sparrowdo: {docker: NAME}"
 	case "artifacts":
 		return "write artifacts: {in: [NAME], out: [{file: NAME, path: PATH}]}"
+	case "matrix":
+		return "write matrix: {NAME: [VALUE, VALUE]}"
 	case "projects":
 		return `write each project's name below it, without "-"`
 	case "url", "storage":

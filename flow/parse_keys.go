@@ -18,7 +18,7 @@ func topKeys() []key[File] {
 					f.Overlap = Text{s, p.pos(n)}
 				}
 			}},
-		unsupported[File]("pools"),
+		{"pools", "Groups of hosts, by name: a project with pool runs on whichever of them has room.", typePools(), readPools},
 	}
 }
 
@@ -45,7 +45,19 @@ func projectKeys() []key[Project] {
 		{"retry", "How often a job is tried again: a number of further attempts, or a map.", typeRetry(), readRetry},
 		boolKey("ignore_errors", "The jobs' failure is shown, but does not fail the flow.", func(t *Project) *bool { return &t.IgnoreErrors }),
 		boolKey("fail_fast", "The first failed job of the project cancels its siblings. Default false.", func(t *Project) *bool { return &t.FailFast }),
-		unsupported[Project]("pool"), unsupported[Project]("labels"), unsupported[Project]("workers"), unsupported[Project]("matrix"),
+		textKey("pool", "The jobs run on hosts of this pool, wherever there is room. Excludes hosts and url.", typeName(projectNamePattern),
+			func(t *Project) *Text { return &t.Pool.Name }, checkPoolName),
+		{"labels", "Labels that a host of the pool must have, all of them.", typeNames("label", projectNamePattern, false),
+			func(p *parser, t *Project, k, n *yaml.Node) {
+				t.Pool.LabelsPos, t.Pool.Labels = p.pos(k), values(p.names(k, n, isLabel, labelRule))
+			}},
+		{"workers", "How many copies of the job run on the pool; each gets WORKER (from 1) and WORKERS. Default 1.", typeInt(1, MaxJobs),
+			func(p *parser, t *Project, k, n *yaml.Node) {
+				t.Pool.WorkersPos = p.pos(k)
+				p.integer(k, n, 1, MaxJobs, &t.Pool.Workers)
+			}},
+		{"matrix", "Variables with lists of values: each combination is a job with these. include adds to combinations or adds some, exclude removes some.",
+			typeMap("matrix", false), readMatrix},
 	}
 	return append(keys, settingKeys(func(t *Project) *Settings { return &t.Settings })...)
 }

@@ -48,8 +48,10 @@ func (p *parser) readProject(k, v *yaml.Node) *Project {
 	}
 	if v.Kind == yaml.MappingNode {
 		readMap(p, p.project, v, "project "+quote(k.Value), pr)
+		p.checkPool(pr, v)
 	}
 	p.checkSecrets(&pr.Settings)
+	p.checkFixed(pr)
 	p.previous = k.Value
 	return pr
 }

@@ -26,13 +26,6 @@ func boolKey[T any](name, doc string, at func(*T) *bool) key[T] {
 	return key[T]{name, doc, typeBool(), func(p *parser, to *T, k, n *yaml.Node) { *at(to) = p.boolean(k, n) }}
 }
 
-// unsupported is a key that a later version has.
-func unsupported[T any](name string) key[T] {
-	return key[T]{name, "", valueType{raw: true}, func(p *parser, _ *T, k, _ *yaml.Node) {
-		p.fail(p.pos(k), quote(k.Value)+" is not supported yet", "")
-	}}
-}
-
 // text returns the source text of the scalar n, without white space around it.
 func (p *parser) text(k, n *yaml.Node, empty bool) (Text, bool) {
 	t := Text{strings.TrimSpace(n.Value), p.pos(n)}

@@ -8,6 +8,7 @@ type Plan struct {
 	Roots       []*Invocation
 	Invocations []*Invocation // each once, dependencies before those that need them
 	Jobs        []*Job        // of the Invocations, in their order
+	Pools       []*Pool       // that the Jobs are placed on, each once
 }
 
 // Invocation is a project with the settings that it runs with. Its jobs start
@@ -36,16 +37,19 @@ type AfterEdge struct {
 	When       When
 }
 
-// Job is one series of attempts of one invocation on one host entry. Its
-// slices and maps are shared with other jobs: they are read-only.
+// Job is one series of attempts of one invocation: on one host entry, or as
+// one worker on a pool, for one combination of a matrix. Its slices and maps
+// are shared with other jobs: they are read-only.
 type Job struct {
 	Key        string // "project@label", unique in a plan
 	Invocation *Invocation
-	Host       string // URL of the Sparky host, without trailing slash
-	Label      string // the host entry's name within the invocation
-	Title      string // shown to people
-	QueueID    string // the user's queue-id; "" when there is none
-	Queue      string // Sparky project on the host: [A-Za-z0-9][A-Za-z0-9_-]{0,99}
+	Host       string   // URL of the Sparky host, without trailing slash; "" with a Pool
+	Pool       string   // the pool on which each of its attempts is placed; "" with a Host
+	PoolLabels []string // that a host of the Pool must have
+	Label      string   // its name within the invocation: of the host entry, the combination, the worker
+	Title      string   // shown to people
+	QueueID    string   // the user's queue-id; "" when there is none
+	Queue      string   // Sparky project on the host: [A-Za-z0-9][A-Za-z0-9_-]{0,99}
 	Actions    []string
 	Options    []string
 	Vars       []Var // merged, sorted by name
@@ -56,6 +60,22 @@ type Job struct {
 	Out        []Output
 	Needs      []*Job // jobs that must have ended before this one starts; shared by all that need the same
 	Pos        Pos    // of the host entry, or of the project
+}
+
+// Worker reports whether the variable says which worker the job is: nobody
+// else gives it a value.
+func (j *Job) Worker(name string) bool {
+	return j.Pool != "" && (name == workerVar || name == workersVar)
+}
+
+// Where says for people where the job runs: the URL of its host, or its pool.
+func (j *Job) Where() string { return where(j.Host, j.Pool) }
+
+func where(host, pool string) string {
+	if host == "" && pool != "" {
+		return "pool " + pool
+	}
+	return host
 }
 
 // SourceKind says where a job's scenarios come from.

@@ -16,31 +16,36 @@ const (
 	queueHash    = 5 // 40 bits; names that look alike are few
 )
 
-// makeJobs gives inv its jobs, one for each host entry.
+// makeJobs gives inv its jobs, one for each of its entries.
 func (p *planner) makeJobs(s spec, inv *Invocation, needs []*Job) {
 	own := p.settings(s)
 	own.Vars = p.overrideVars(own.Vars)
 	inv.Title = own.Title.Value
 	actions, options, secrets, sparrowdo := p.split.action(own.Action), p.words(own.Options), values(own.Secrets), optionMap(own.Sparrowdo)
 	source := p.sourceOf(inv.Project)
-	hosts := p.hosts(s)
-	jobs := make([]Job, max(1, len(hosts)))
+	use := p.poolOf(s)
+	p.checkPool(use)
+	entries := p.entries(s)
+	jobs := make([]Job, len(entries))
 	inv.Jobs = make([]*Job, len(jobs))
 	labels := labels{taken: make(map[string]int, len(jobs))}
 	for i := range jobs {
-		j, settings, host := &jobs[i], own, (*Host)(nil)
+		j, settings, e := &jobs[i], own, &entries[i]
 		*j = Job{
 			Invocation: inv, Actions: actions, Options: options, Secrets: secrets, Sparrowdo: sparrowdo,
 			Source: source, Out: inv.Project.Out, Needs: needs, Pos: inv.Project.Pos,
 		}
-		if i < len(hosts) {
-			host = &hosts[i]
-			settings = p.overlay(&own, &host.Settings)
-			p.specialise(j, host, &settings)
+		if e.host != nil {
+			settings = p.overlay(&own, &e.host.Settings)
+			p.specialise(j, e.host, &settings)
 		}
-		j.Vars = settings.Vars
-		j.Host = p.hostURL(settings.URL, j.Pos)
-		j.Label = labels.next(p.label(host, j.Host))
+		j.Vars = p.fixVars(settings.Vars, e)
+		if use != nil {
+			j.Pool, j.PoolLabels = use.Name.Value, use.Labels
+		} else {
+			j.Host = p.hostURL(settings.URL, j.Pos)
+		}
+		j.Label = labels.next(p.entryLabel(e, j.Host))
 		j.Key = inv.Key + "@" + j.Label
 		j.Title = settings.Title.Or(j.Key)
 		j.QueueID = settings.QueueID.Value

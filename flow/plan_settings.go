@@ -29,14 +29,23 @@ func overlay(far, near *Settings) Settings {
 
 // overlay is [overlay] within the limit of variables.
 func (p *planner) overlay(far, near *Settings) Settings {
-	if len(near.Vars) > 0 {
-		if p.vars += len(far.Vars) + len(near.Vars); p.vars > MaxMergedVars {
-			p.exceed(near.Vars[0].Pos, "set fewer of them on projects with many hosts",
-				"the plan has more than %d variables", MaxMergedVars)
-			return *far
-		}
+	if !p.mayMerge(far.Vars, near.Vars) {
+		return *far
 	}
 	return overlay(far, near)
+}
+
+// mayMerge counts the variables that merging makes, and reports too many.
+func (p *planner) mayMerge(far, near []Var) bool {
+	if len(near) == 0 {
+		return true
+	}
+	if p.vars += len(far) + len(near); p.vars > MaxMergedVars {
+		p.exceed(near[0].Pos, "set fewer of them on projects with many jobs",
+			"the plan has more than %d variables", MaxMergedVars)
+		return false
+	}
+	return true
 }
 
 // settings returns those of an invocation, its hosts' aside.

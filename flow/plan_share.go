@@ -42,7 +42,14 @@ func (p *planner) hosts(s spec) []Host {
 	return p.nodes[s.node].project.Hosts
 }
 
-func (p *planner) countHosts(s spec) int { return max(1, len(p.hosts(s))) }
+// countJobs returns how many jobs an invocation has.
+func (p *planner) countJobs(s spec) int {
+	n := max(1, len(p.hosts(s)))
+	if use := p.poolOf(s); use != nil {
+		n = use.Count()
+	}
+	return n * p.countCombinations(s.node)
+}
 
 // share finds which roots and before entries are the same invocation, and
 // checks how many jobs the plan will have, before any is made: after entries
@@ -61,13 +68,13 @@ func (p *planner) share(roots, order []int, reached []bool) {
 		key := p.key(s)
 		if !p.shared.specs[key] {
 			p.shared.specs[key] = true
-			n := p.countHosts(s) + after[s.node]
+			n := p.countJobs(s) + after[s.node]
 			if total += n; n > most {
 				most, largest = n, pos
 			}
 		}
 		if total > MaxJobs || p.shared.compared > MaxComparedHosts {
-			p.exceed(largest, "every host is a job, and an after entry is run anew for every project that leads to it",
+			p.exceed(largest, "every host, worker and combination is a job, and an after entry is run anew for every project that leads to it",
 				"the plan has more than %d jobs", MaxJobs)
 		}
 	}
@@ -96,7 +103,7 @@ func (p *planner) countAfter(order []int, reached []bool) []int {
 		n := &p.nodes[i]
 		for k := len(n.project.Before); k < len(n.targets); k++ {
 			s := spec{n.targets[k], n.dep(k)}
-			after[i] = min(MaxJobs+1, after[i]+p.countHosts(s)+after[s.node])
+			after[i] = min(MaxJobs+1, after[i]+p.countJobs(s)+after[s.node])
 		}
 	}
 	return after
@@ -142,7 +149,8 @@ func (p *planner) digest(s spec) digest {
 	w.number(int64(p.timeout(s)))
 	hosts := p.hosts(s)
 	p.shared.compared += 1 + len(hosts)
-	w.number(int64(p.countHosts(s)))
+	w.flag(p.poolOf(s) != nil)
+	w.number(int64(max(1, len(hosts))))
 	if len(hosts) == 0 {
 		p.writeSettings(&w, own)
 	}

@@ -49,21 +49,53 @@ func walkAfter(inv *Invocation, visit func(*Invocation)) {
 // WriteText writes what would run, where and in which order, for people.
 func (p *Plan) WriteText(w io.Writer) error {
 	t := textWriter{new(strings.Builder)}
-	hosts := make(map[string]bool)
-	for _, j := range p.Jobs {
-		hosts[j.Host] = true
-	}
 	stages := p.stages()
 	fmt.Fprintf(t.Builder, "%s of %s on %s, in %s\n", count(len(p.Jobs), "job"), count(len(p.Invocations), "project"),
-		count(len(hosts), "host"), count(len(stages), "stage"))
+		p.whereText(), count(len(stages), "stage"))
 	for i, stage := range stages {
 		fmt.Fprintf(t.Builder, "\nstage %d\n", i+1)
 		for _, inv := range stage {
 			t.invocation(inv)
 		}
 	}
+	t.pools(p.Pools)
 	_, err := io.WriteString(w, t.String())
 	return err
+}
+
+// pools writes which hosts jobs are placed on.
+func (t textWriter) pools(pools []*Pool) {
+	if len(pools) > 0 {
+		t.WriteString("\npools\n")
+	}
+	for _, pool := range pools {
+		fmt.Fprintf(t.Builder, "  %s\n", pool.Name)
+		t.line("hosts", listed(pool.Hosts, func(h PoolHost) string {
+			return fmt.Sprintf("%s (%s)", h.URL, strings.Join(append([]string{count(h.Slots, "slot")}, h.Labels...), ", "))
+		}))
+		if pool.Register {
+			t.line("register", "hosts that announce themselves")
+		}
+	}
+}
+
+// whereText counts the hosts that the plan names itself, and its pools.
+func (p *Plan) whereText() string {
+	hosts, pools := make(map[string]bool), make(map[string]bool)
+	for _, j := range p.Jobs {
+		if j.Pool != "" {
+			pools[j.Pool] = true
+		} else {
+			hosts[j.Host] = true
+		}
+	}
+	switch {
+	case len(pools) == 0:
+		return count(len(hosts), "host")
+	case len(hosts) == 0:
+		return count(len(pools), "pool")
+	}
+	return count(len(hosts), "host") + " and " + count(len(pools), "pool")
 }
 
 func count(n int, what string) string {
@@ -106,6 +138,7 @@ func (t textWriter) invocation(inv *Invocation) {
 		func(j *Job) (string, string) { return "secrets", strings.Join(j.Secrets, ", ") },
 		func(j *Job) (string, string) { return "sparrowdo", sparrowdoText(j.Sparrowdo) },
 		func(j *Job) (string, string) { return "queue-id", j.QueueID },
+		func(j *Job) (string, string) { return "labels", strings.Join(j.PoolLabels, ", ") },
 	} {
 		name, value := property(first)
 		if slices.ContainsFunc(inv.Jobs, func(j *Job) bool { _, v := property(j); return v != value }) {
@@ -121,7 +154,7 @@ func (t textWriter) invocation(inv *Invocation) {
 		t.line("makes", out.File+" from "+out.Path)
 	}
 	for _, j := range inv.Jobs {
-		t.line("job", j.Key+" on "+j.Host)
+		t.line("job", j.Key+" on "+j.Where())
 		for _, property := range own {
 			if name, value := property(j); value != "" {
 				t.line("", "  "+name+" "+value)

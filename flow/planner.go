@@ -22,6 +22,12 @@ type PlanOptions struct {
 	DefaultHost string
 	// RequireHost makes a job that names no URL an error.
 	RequireHost bool
+	// Pools are those that jobs can be placed on, instead of the file's, which
+	// then count for nothing. Nil: those of the file.
+	Pools []*Pool
+	// AnyPool lets jobs name pools that a file without any does not define:
+	// whoever runs it does.
+	AnyPool bool
 }
 
 // DefaultHostURL is localhost: where a job without a URL runs.
@@ -68,7 +74,9 @@ type planner struct {
 	shared *sharing
 	split  splitter
 	needs  needs
-	vars   int            // made by merging so far
+	vars   int // made by merging so far
+	pools  map[string]*planPool
+	sizes  map[int]int    // combinations of a project's matrix, by its place
 	keys   map[string]int // invocations of each project so far
 
 	plan     *Plan
@@ -103,6 +111,8 @@ func newPlanner(f *File, o PlanOptions) *planner {
 		repo:     NormalizeRepo(o.Repo),
 		index:    make(map[string]int, len(f.Projects)),
 		keys:     make(map[string]int, len(f.Projects)),
+		pools:    make(map[string]*planPool),
+		sizes:    make(map[int]int),
 		plan:     &Plan{File: f},
 		reported: make(map[Error]bool),
 	}
@@ -219,6 +229,9 @@ func (p *planner) checkVars(reached []bool) {
 		}
 		n := &p.nodes[i]
 		declare(&n.project.Settings, n.project.Hosts)
+		for _, name := range n.project.Matrix.names() {
+			declared[name] = true
+		}
 		for k := range n.targets {
 			declare(&n.dep(k).Settings, n.dep(k).Hosts)
 		}

@@ -25,7 +25,8 @@ type JobReport struct {
 	Key        string          `json:"key"`
 	Project    string          `json:"project"`
 	Title      string          `json:"title"`
-	Host       string          `json:"host"`
+	Host       string          `json:"host"`           // of a job on a pool that of its last attempt; "" when it had none
+	Pool       string          `json:"pool,omitempty"` // on which it was placed
 	Label      string          `json:"label"`
 	Queue      string          `json:"queue"`
 	Needs      []string        `json:"needs"`
@@ -39,10 +40,14 @@ type JobReport struct {
 	Kept       string          `json:"kept,omitempty"` // the run that this result is of, when it is not this one
 }
 
+// Where says for people where the job ran or is to run: on a host, or a pool.
+func (j *JobReport) Where() string { return where(j.Host, j.Pool) }
+
 // AttemptReport is one attempt of a JobReport. Log is the end of what it
 // printed, at most LogTailLimit bytes.
 type AttemptReport struct {
 	JobID       string     `json:"job_id"`
+	Host        string     `json:"host"`
 	Status      Status     `json:"status"`
 	Conclusion  Conclusion `json:"conclusion"`
 	Cause       Cause      `json:"cause,omitempty"`

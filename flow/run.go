@@ -49,6 +49,7 @@ const (
 type Attempt struct {
 	Run     string // id of the run: [a-z0-9][a-z0-9-]{0,39}
 	Job     *Job
+	Host    string // URL of the host: the Job's, or where its pool has placed the attempt
 	Number  int    // from 1
 	JobID   string // unique over all hosts and runs: [a-z0-9][a-z0-9._-]{0,99}
 	Resumed bool   // it may have been dispatched already by a process that is gone
@@ -108,7 +109,7 @@ type Result struct {
 	CompletedAt time.Time
 	Artifacts   []Artifact
 	Lost        bool // it had or may have started, and how it ended is not known
-	NotStarted  bool // it failed before the scenario started
+	NotStarted  bool // it failed, or was cancelled, when the scenario had certainly not started
 	// Kept is the run that the result is of, when the job did not run in this
 	// one; "" when it did. See [RunOptions.Kept].
 	Kept string
@@ -121,6 +122,10 @@ var ErrNotStarted = errors.New("not started")
 // ErrRefused is wrapped, with ErrNotStarted, by an Executor's error when
 // trying again cannot help: a wrong token, a host that is not allowed.
 var ErrRefused = errors.New("refused")
+
+// ErrElsewhere is wrapped by an Executor's error when something else than the
+// attempt's host has failed, so that it does not count against the host.
+var ErrElsewhere = errors.New("failed elsewhere")
 
 // Executor runs one attempt on its host, writing what the scenario prints,
 // secrets masked, to the writer as it comes.
@@ -146,7 +151,8 @@ type EventKind string
 const (
 	RunStarted       EventKind = "run_started"
 	CommitResolved   EventKind = "commit_resolved"   // Source and Commit
-	JobQueued        EventKind = "job_queued"        // Attempt and JobID: it is about to be sent to its host
+	JobWaiting       EventKind = "job_waiting"       // it waits for a host of its pool
+	JobQueued        EventKind = "job_queued"        // Attempt and JobID: it is about to be sent to its Host
 	JobStarted       EventKind = "job_started"       // the host has started the attempt
 	AttemptCompleted EventKind = "attempt_completed" // Result
 	JobDetached      EventKind = "job_detached"      // Mark: a process has let go of the attempt, which goes on
@@ -163,6 +169,7 @@ type Event struct {
 	Job        *Job // nil for events of the run itself
 	Attempt    int
 	JobID      string
+	Host       string // URL of the host that the attempt is on; "" where there is no attempt
 	Result     *Result
 	Log        string // AttemptCompleted: the log's last bytes, at most LogTailLimit
 	Source     Source
@@ -171,6 +178,14 @@ type Event struct {
 	Message    string
 	RetryAt    time.Time // AttemptCompleted: when it is attempted again; zero: not
 	Mark       *Mark     // JobDetached
+}
+
+// Where says for people where the event's job is: on a host, or a pool.
+func (ev *Event) Where() string {
+	if ev.Host == "" && ev.Job != nil {
+		return ev.Job.Where()
+	}
+	return ev.Host
 }
 
 // Reporter is told what happens in a run. The events of one call belong

@@ -21,6 +21,7 @@ func Schema() []byte {
 	s["description"] = "A flow of projects whose jobs run on Sparky hosts. Anchors, aliases and merge keys (<<) can be used, within limits."
 	project := tableSchema(p.project)
 	nullable(project) // a project with nothing to say
+	project["dependentRequired"] = object{"labels": []string{"pool"}, "workers": []string{"pool"}}
 	s["$defs"] = object{
 		"project":    project,
 		"host":       tableSchema(p.host),
@@ -31,6 +32,9 @@ func Schema() []byte {
 		"retry":      tableSchema(p.retry),
 		"filters":    tableSchema(p.filters),
 		"sparrowdo":  sparrowdoSchema(p.options),
+		"pool":       tableSchema(p.pool),
+		"member":     tableSchema(p.member, "url"),
+		"matrix":     matrixSchema(),
 	}
 	out, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
@@ -198,6 +202,30 @@ func typeProjects() valueType {
 	return valueType{kind: yaml.MappingNode, want: "a map", schema: object{
 		"type": "object", "minProperties": 1, "propertyNames": object{"pattern": projectNamePattern}, "additionalProperties": ref("project"),
 	}}
+}
+
+func typePools() valueType {
+	return valueType{kind: yaml.MappingNode, want: "a map", schema: object{
+		"type": "object", "minProperties": 1, "propertyNames": object{"pattern": projectNamePattern}, "additionalProperties": ref("pool"),
+	}}
+}
+
+func typeMembers() valueType {
+	t := typeList("member", false)
+	t.schema["minItems"] = 1
+	return t
+}
+
+// matrixSchema is that of a matrix, whose keys are names of variables.
+func matrixSchema() object {
+	entries := object{"type": "array", "minItems": 1, "items": object{
+		"type": "object", "minProperties": 1, "propertyNames": object{"pattern": envNamePattern}, "additionalProperties": object{"type": anyScalar()},
+	}}
+	return object{
+		"type": "object", "minProperties": 1, "propertyNames": object{"pattern": envNamePattern},
+		"properties":           object{"include": entries, "exclude": entries},
+		"additionalProperties": object{"type": "array", "minItems": 1, "items": object{"type": anyScalar()}},
+	}
 }
 
 func typeVars() valueType {

@@ -73,6 +73,14 @@ func (v *validator) word(schema map[string]any, word string, arg, x any) bool {
 		return !isList || !slices.ContainsFunc(list, func(e any) bool { return !v.valid(arg.(map[string]any), e) })
 	case "minItems":
 		return !isList || float64(len(list)) >= arg.(float64)
+	case "dependentRequired":
+		for k, needed := range arg.(map[string]any) {
+			_, has := m[k]
+			if has && slices.ContainsFunc(needed.([]any), func(n any) bool { _, ok := m[n.(string)]; return !ok }) {
+				return false
+			}
+		}
+		return true
 	case "uniqueItems":
 		seen := make(map[string]bool)
 		for _, e := range list {
@@ -154,7 +162,8 @@ func samples() []string {
 		"{push: {tags: [x]}}", "{push: [main]}", "{docker: x}", "{docker: 'a b'}", "{docker: }", "{no_sudo: yes}", "{no_sudo: 1}", "{tags: x}", "{conf: x}",
 		"[~]", "[{url: 'https://hostA:4000'}]", "[{url: hostA}]", "[{hosts: []}]", "[{name: other}]", "[{name: other, when: always}]", "[{name: other, path: x}]",
 		"[{file: a, path: b}]", "[{file: a}]", "[{file: a, path: b, x: c}]", "[{path: b}]", "{in: [x], out: }", "{in: x}", "{in: [a/b]}", "{limit: 1}", "{limit: 1000}", "{on: []}", "{backoff: 0}",
-		"{backoff: 1.5, delay: 0}", "{delay: -1}", "{max_delay: 5 min}", "{other: }", "{other: text}", "'30 6 * * 1-5'", "{-x: }",
+		"{backoff: 1.5, delay: 0}", "{delay: -1}", "{max_delay: 5 min}", "{other: }", "{other: text}", "{p: {hosts: [{url: 'https://hostA:4000'}]}}", "{p: {register: true}}", "{p: {hosts: []}}", "{p: {hosts: [{slots: 1}]}}",
+		"{OS: [a, b], include: [{OS: a, X: 1}], exclude: [{OS: a}]}", "{OS: []}", "{OS: [[a]]}", "{include: [{A: 1}]}", "{include: {A: 1}}", "{include: [{}]}", "'30 6 * * 1-5'", "{-x: }",
 	}
 }
 
@@ -172,6 +181,8 @@ func TestSchemaAgrees(t *testing.T) {
 			return strings.ContainsAny(sample, " :~") || sample == "./x" || sample == "-1" || strings.HasPrefix(sample, "'30")
 		case "name":
 			return sample != "other"
+		case "pool", "labels", "matrix":
+			return sample == "-1" || sample == "{text: x}"
 		case "action":
 			return sample == "-1"
 		case "path":
@@ -192,11 +203,13 @@ func TestSchemaAgrees(t *testing.T) {
 		"retry":      "projects: {a: {retry: {%s}}}",
 		"filters":    "projects: {a: {trigger: {push: {%s}}}}",
 		"sparrowdo":  "projects: {a: {sparrowdo: {%s}}}",
+		"pool":       "projects: {a: }\npools: {p: {register: true, %s}}",
+		"member":     "projects: {a: }\npools: {p: {hosts: [{url: 'https://hostA:4000', %s}]}}",
 	}
-	if len(bodies) != len(v.defs)+1 {
-		t.Errorf("%d kinds of maps in the schema, %d in the test", len(v.defs), len(bodies)-1)
+	if len(bodies) != len(v.defs) { // one of them for the file; the keys of a matrix are anything
+		t.Errorf("%d kinds of maps in the schema, %d in the test", len(v.defs), len(bodies))
 	}
-	all := map[string]bool{"unknown": true, "pool": true, "pools": true, "matrix": true, "labels": true, "workers": true, "conf": true, "tags": true}
+	all := map[string]bool{"unknown": true, "conf": true, "tags": true}
 	for kind := range bodies {
 		for k := range properties(t, v, root, kind) {
 			all[k] = true
@@ -206,7 +219,8 @@ func TestSchemaAgrees(t *testing.T) {
 	for kind, body := range bodies {
 		props := properties(t, v, root, kind)
 		for k := range all {
-			if k == "projects" && kind == "" || strings.Contains(body, k+": other") || kind == "output" && props[k] != nil {
+			if k == "projects" && kind == "" || strings.Contains(body, k+": other") || kind == "output" && props[k] != nil ||
+				strings.Contains(body, k+": 'https") || strings.Contains(body, k+": true") {
 				continue // they are in the body
 			}
 			values := samples()
@@ -215,6 +229,9 @@ func TestSchemaAgrees(t *testing.T) {
 			}
 			for _, sample := range values {
 				doc := fmt.Sprintf(body, k+": "+sample)
+				if kind == "project" && (k == "labels" || k == "workers") {
+					doc = fmt.Sprintf(body, "pool: p, "+k+": "+sample)
+				}
 				x, err := flow.DecodeYAML([]byte(doc))
 				if err != nil {
 					t.Fatalf("%s: %v", doc, err)

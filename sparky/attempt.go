@@ -107,7 +107,7 @@ func (t *attempt) place(ctx context.Context) error {
 	}
 	req, err := t.prepare(ctx)
 	if err != nil {
-		return notStarted(err)
+		return t.blame(notStarted(err))
 	}
 	return t.post(ctx, req)
 }
@@ -220,7 +220,7 @@ func (t *attempt) notDispatched(ctx context.Context, err error) (flow.Result, er
 	case ctx.Err() != nil && t.a.Resumed:
 		return t.conclude(ctx, ctx.Err())
 	case ctx.Err() != nil:
-		return cancelledResult("cancelled before it was sent to " + t.h.name()), nil //nolint:nilerr // a cancelled attempt has a result
+		return t.unsent(), nil //nolint:nilerr // a cancelled attempt has a result
 	case errors.As(err, &lost):
 		return t.conclude(ctx, err)
 	}
@@ -257,19 +257,35 @@ func (t *attempt) conclude(ctx context.Context, err error) (flow.Result, error) 
 // host confirmed it.
 func (t *attempt) cancelled(ctx context.Context) (flow.Result, error) {
 	if t.sent.IsZero() && !t.a.Resumed {
-		return cancelledResult("cancelled before it was sent to " + t.h.name()), nil
+		return t.unsent(), nil
 	}
 	text := "cancelled; " + t.h.name() + " confirmed it"
-	if err := t.stop(ctx); err != nil {
+	err := t.stop(ctx)
+	if err != nil {
 		if isLeft(ctx) {
 			return flow.Result{}, t.leave()
 		}
 		text = fmt.Sprintf("cancelled; %s did not confirm it, so it may still run: %v", t.h.name(), err)
 	}
 	res := cancelledResult(text)
+	res.NotStarted = err == nil && t.neverStarted()
 	res.ExitCode, res.Commit = t.last.ExitCode, t.last.Commit
 	res.StartedAt = t.running
 	return res, nil
+}
+
+// unsent is the result of an attempt that was cancelled before it was sent.
+func (t *attempt) unsent() flow.Result {
+	res := cancelledResult("cancelled before it was sent to " + t.h.name())
+	res.NotStarted = true
+	return res
+}
+
+// neverStarted reports whether a job that has ended for its cancel certainly
+// never started. A real Sparky may start a cancelled job for a moment when its
+// turn comes.
+func (t *attempt) neverStarted() bool {
+	return t.hello != nil && t.last.StartedAt.IsZero() && t.running.IsZero()
 }
 
 func (t *attempt) queueTimedOut(ctx context.Context) (flow.Result, error) {
@@ -282,8 +298,7 @@ func (t *attempt) queueTimedOut(ctx context.Context) (flow.Result, error) {
 		res.Lost = true
 		return res, nil
 	}
-	// A real Sparky may start a cancelled job for a moment when its turn comes.
-	if t.hello != nil && t.last.StartedAt.IsZero() {
+	if t.neverStarted() {
 		return flow.Result{}, &startError{err: errors.New(text)}
 	}
 	return infrastructure(text), nil

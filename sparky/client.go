@@ -32,7 +32,7 @@ type Client struct {
 func NewClient(c HostConfig) (*Client, error) {
 	base := strings.TrimRight(c.URL, "/")
 	u, err := url.Parse(base)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" && (u.Scheme != AgentScheme || c.Transport == nil) {
 		return nil, fmt.Errorf("host URL %q: not of the form http://host:port or https://host:port", redactURL(c.URL))
 	}
 	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
@@ -43,9 +43,24 @@ func NewClient(c HostConfig) (*Client, error) {
 			return nil, fmt.Errorf("host %s: its token has a character that a header cannot have; is there a line break at its end?", base)
 		}
 	}
+	transport := c.Transport
+	if transport == nil {
+		if transport, err = newTransport(c); err != nil {
+			return nil, fmt.Errorf("host %s: %w", base, err)
+		}
+	}
+	return &Client{base: base, token: c.Token, http: &http.Client{
+		// A redirect would carry the token elsewhere.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport:     transport,
+	}}, nil
+}
+
+// newTransport reaches the host at its URL.
+func newTransport(c HostConfig) (*http.Transport, error) {
 	tlsConfig, err := tlsConfig(c)
 	if err != nil {
-		return nil, fmt.Errorf("host %s: %w", base, err)
+		return nil, err
 	}
 	dial := c.Dial
 	if dial == nil {
@@ -54,20 +69,16 @@ func NewClient(c HostConfig) (*Client, error) {
 			KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: keepIdle, Interval: keepProbe, Count: keepCount},
 		}).DialContext
 	}
-	return &Client{base: base, token: c.Token, http: &http.Client{
-		// A redirect would carry the token elsewhere.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: &http.Transport{
-			// No proxy: hosts are inside a network, and a proxy would see the token.
-			DialContext:            dial,
-			TLSClientConfig:        tlsConfig,
-			TLSHandshakeTimeout:    dialTimeout,
-			MaxIdleConnsPerHost:    maxIdle,
-			IdleConnTimeout:        idleKept,
-			MaxResponseHeaderBytes: maxHeader,
-			DisableCompression:     true,
-		},
-	}}, nil
+	return &http.Transport{
+		// No proxy: hosts are inside a network, and a proxy would see the token.
+		DialContext:            dial,
+		TLSClientConfig:        tlsConfig,
+		TLSHandshakeTimeout:    dialTimeout,
+		MaxIdleConnsPerHost:    maxIdle,
+		IdleConnTimeout:        idleKept,
+		MaxResponseHeaderBytes: maxHeader,
+		DisableCompression:     true,
+	}, nil
 }
 
 // redactURL returns s without what may be a password.

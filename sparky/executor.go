@@ -33,7 +33,7 @@ type ExecutorConfig struct {
 	// Admit, when not nil, is asked before a job's data is sent to its host;
 	// agent says that this is our agent, not a real Sparky. An error that wraps
 	// flow.ErrRefused refuses the attempt; any other has it tried again.
-	Admit func(ctx context.Context, j *flow.Job, agent bool) error
+	Admit func(ctx context.Context, a flow.Attempt, agent bool) error
 	// Own is the run's own repository.
 	Own OwnSource
 	// Storage is the URL of the host that keeps the run's artifacts; "": they
@@ -158,6 +158,9 @@ func (h *host) slot(ctx context.Context, hello *Hello) (release func(), err erro
 	}
 	slots := h.slots
 	h.mu.Unlock()
+	if ctx.Err() != nil {
+		return nil, ctx.Err() // select would choose at random
+	}
 	select {
 	case slots <- struct{}{}:
 		return func() { <-slots }, nil
@@ -171,7 +174,10 @@ func (e *Executor) Exec(ctx context.Context, a flow.Attempt, log io.Writer) (flo
 	if a.Job == nil {
 		return flow.Result{}, refuse(errors.New("attempt without a job"))
 	}
-	h, err := e.host(a.Job.Host)
+	if a.Host == "" {
+		a.Host = a.Job.Host
+	}
+	h, err := e.host(a.Host)
 	if err != nil {
 		return flow.Result{}, err
 	}
@@ -187,22 +193,42 @@ func (e *Executor) Exec(ctx context.Context, a flow.Attempt, log io.Writer) (flo
 	return res, err
 }
 
+// Probe asks the host of that URL whether it answers, for
+// [flow.PoolsConfig].
+func (e *Executor) Probe(ctx context.Context, url string) error {
+	h, err := e.host(url)
+	if err != nil {
+		return err
+	}
+	_, err = h.client.Hello(ctx)
+	return err
+}
+
 // startError says that the scenario has certainly not started.
 type startError struct {
 	err     error
 	refused bool // and that another try cannot help
+	others  bool // and that something else than the host has failed
 }
 
 func (s *startError) Error() string { return s.err.Error() }
 func (s *startError) Unwrap() error { return s.err }
 func (s *startError) Is(target error) bool {
-	return target == flow.ErrNotStarted || s.refused && target == flow.ErrRefused
+	return target == flow.ErrNotStarted || s.refused && target == flow.ErrRefused || s.others && target == flow.ErrElsewhere
 }
 
 // notStarted marks err, by its Kind also as a refusal.
-func notStarted(err error) error {
+func notStarted(err error) *startError {
 	kind := KindOf(err)
 	return &startError{err: err, refused: kind == KindRefused || kind == KindUntrusted}
+}
+
+// blame marks what not the attempt's host has failed at: the one that has an
+// artifact, or this machine.
+func (t *attempt) blame(s *startError) *startError {
+	var e *Error
+	s.others = !errors.As(s.err, &e) || e.Host != t.h.client.URL()
+	return s
 }
 
 // refuse marks err as one that another try cannot help.

@@ -97,9 +97,9 @@ func TestExecAdmit(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		fake := newFake(t)
 		answer := errors.Join(flow.ErrRefused, errors.New("private code"))
-		b := newBench(t, sparky.ExecutorConfig{Admit: func(_ context.Context, j *flow.Job, agent bool) error {
-			if agent || j.Key != "hello@worker" {
-				t.Errorf("%s: agent %t", j.Key, agent)
+		b := newBench(t, sparky.ExecutorConfig{Admit: func(_ context.Context, a flow.Attempt, agent bool) error {
+			if agent || a.Job.Key != "hello@worker" || a.Host != testHost {
+				t.Errorf("%s on %s: agent %t", a.Job.Key, a.Host, agent)
 			}
 			return answer
 		}}, map[string]http.Handler{testHost: fake})

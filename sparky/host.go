@@ -3,6 +3,7 @@ package sparky
 import (
 	"context"
 	"net"
+	"net/http"
 )
 
 // HostConfig says how one Sparky host is reached.
@@ -18,4 +19,10 @@ type HostConfig struct {
 
 	// Dial replaces the network, for an agent inside this process. Nil means TCP.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Transport replaces all of that, for a host that is reached in another
+	// way: its URL is agent://NAME. Nil means HTTP to the URL.
+	Transport http.RoundTripper
 }
+
+// AgentScheme of the URL of a host that only a Transport reaches.
+const AgentScheme = "agent"

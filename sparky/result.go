@@ -62,7 +62,7 @@ func (t *attempt) result() flow.Result {
 func (t *attempt) located(list []flow.Artifact) []flow.Artifact {
 	var out []flow.Artifact
 	for _, a := range list {
-		a.Host, a.Queue, a.JobID = t.a.Job.Host, t.a.Job.Queue, t.a.JobID
+		a.Host, a.Queue, a.JobID = t.a.Host, t.a.Job.Queue, t.a.JobID
 		out = append(out, a)
 	}
 	return out

@@ -24,7 +24,7 @@ var sparrowfile string
 // starts it. Everything in it may be done twice.
 func (t *attempt) prepare(ctx context.Context) (QueueRequest, error) {
 	if t.e.cfg.Admit != nil {
-		if err := t.e.cfg.Admit(ctx, t.a.Job, t.hello != nil); err != nil {
+		if err := t.e.cfg.Admit(ctx, t.a, t.hello != nil); err != nil {
 			return QueueRequest{}, decided(fmt.Errorf("job %s: %s: %w", t.a.Job.Key, t.h.name(), err))
 		}
 	}

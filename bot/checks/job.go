@@ -89,7 +89,7 @@ func jobFacts(v View, j *flow.JobReport) string {
 	if j.Title != j.Key && j.Title != j.Label {
 		fact("Title", plain(oneLine(j.Title, maxName)))
 	}
-	fact("Host", code(oneLine(j.Host, maxName)))
+	fact("Host", code(oneLine(j.Where(), maxName)))
 	if j.SHA != "" {
 		fact("Commit", code(oneLine(j.SHA, maxName)))
 	}

@@ -64,7 +64,7 @@ func resultLine(v View) string {
 	}
 	hosts := make(map[string]bool)
 	for i := range r.Jobs {
-		hosts[r.Jobs[i].Host] = true
+		hosts[r.Jobs[i].Where()] = true
 	}
 	if len(hosts) > 0 {
 		line += " on " + many(len(hosts), "host")

@@ -65,7 +65,7 @@ func failedPart(v View, j *flow.JobReport, open bool, room int) string {
 
 // failedFacts is the line above a failed job's log.
 func failedFacts(v View, j *flow.JobReport) string {
-	facts := []string{"Host " + code(oneLine(j.Host, maxName))}
+	facts := []string{"Host " + code(oneLine(j.Where(), maxName))}
 	if n := len(j.Attempts); n > 1 {
 		facts = append(facts, fmt.Sprintf("%d attempts", n))
 	}

@@ -161,7 +161,7 @@ func (t *table) groupRow(tr *tableRow) string {
 	for _, j := range tr.jobs {
 		longest = max(longest, took(t.v, j))
 		attempts += len(j.Attempts)
-		hosts[j.Host] = true
+		hosts[j.Where()] = true
 	}
 	where := many(len(hosts), "host")
 	if len(hosts) < len(tr.jobs) {

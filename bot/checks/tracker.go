@@ -32,7 +32,7 @@ func NewTracker(plan *flow.Plan) *Tracker {
 	}
 	for i, j := range plan.Jobs {
 		rep := flow.JobReport{
-			Key: j.Key, Project: j.Invocation.Project.Name, Title: j.Title, Host: j.Host, Label: j.Label, Queue: j.Queue,
+			Key: j.Key, Project: j.Invocation.Project.Name, Title: j.Title, Host: j.Host, Pool: j.Pool, Label: j.Label, Queue: j.Queue,
 			Needs: make([]string, len(j.Needs)), Status: flow.StatusQueued,
 			Attempts: []flow.AttemptReport{}, Artifacts: []flow.Artifact{},
 		}
@@ -76,7 +76,10 @@ func (t *Tracker) applyJob(rep *flow.JobReport, ev *flow.Event) {
 	switch ev.Kind {
 	case flow.JobQueued:
 		if last := rep.Last(); last == nil || last.JobID != ev.JobID {
-			rep.Attempts = append(rep.Attempts, flow.AttemptReport{JobID: ev.JobID, Status: flow.StatusQueued, QueuedAt: ev.Time})
+			if ev.Host != "" {
+				rep.Host = ev.Host
+			}
+			rep.Attempts = append(rep.Attempts, flow.AttemptReport{JobID: ev.JobID, Host: rep.Host, Status: flow.StatusQueued, QueuedAt: ev.Time})
 		}
 	case flow.JobStarted:
 		rep.Status = flow.StatusInProgress

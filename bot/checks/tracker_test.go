@@ -13,7 +13,10 @@ import (
 )
 
 const tracked = `
+pools:
+  p: {hosts: [{url: "https://h3:4000"}, {url: "https://h4:4000"}]}
 projects:
+  many: {path: ., action: test, pool: p, workers: 5}
   base: {path: "https://git.example/p.git", action: test, hosts: [{url: "https://h1:4000"}, {url: "https://h2:4000"}], retry: 1}
   top: {path: ., action: test, hosts: [{url: "https://h1:4000"}], before: [{name: base}]}
   other: {path: ., action: test, hosts: [{url: "https://h3:4000"}], after: [{name: mop, when: failure}, {name: shine, when: success}]}
@@ -39,7 +42,7 @@ func TestTrackerAgreesWithTheEngine(t *testing.T) {
 					Reporters: []flow.Reporter{rec},
 					Executor: &flowtest.Executor{Script: func(a flow.Attempt) flowtest.Step {
 						s := flowtest.Step{Queue: time.Second, Run: time.Second, Log: "log of " + a.JobID}
-						if a.Job.Host == bad {
+						if a.Host == bad {
 							s.Result = failed
 						}
 						if a.Job.Source.Kind == flow.SourceGit {

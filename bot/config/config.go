@@ -16,6 +16,7 @@ type Config struct {
 	ConfigPath  string // of jobs.yaml in a repository, with slashes; default jobs.yaml
 	DefaultHost string // URL of an entry of Hosts; "" when an entry without url is an error
 	Hosts       []Host
+	Pools       []Pool // the only pools that a run may use
 	SecretsDir  string // "" when repositories have no secrets
 	Clone       []trust.CloneRule
 	Retention   time.Duration // default DefaultRetention

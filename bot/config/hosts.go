@@ -26,6 +26,9 @@ func (l *loader) readHosts(data []byte) {
 			return
 		}
 	} else if !l.hasHosts {
+		if l.hasPools {
+			return
+		}
 		l.warn("there are no hosts, so no run can start")
 		return
 	}

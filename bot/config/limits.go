@@ -19,6 +19,11 @@ const (
 	MaxRetention = 3650 * 24 * time.Hour
 	// DefaultRetention of runs and logs.
 	DefaultRetention = 90 * 24 * time.Hour
+	// MinJoinKey is the length of a key of join tokens, in bytes: 128 bits in hex.
+	MinJoinKey = 32
+	// DefaultMaxMembers of a pool: more by mistake would cost each replica a
+	// connection and each placement a look.
+	DefaultMaxMembers = 500
 	// MaxClones are the rules of clone: beyond it, globs serve better.
 	MaxClones = 1000
 )

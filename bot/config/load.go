@@ -34,6 +34,7 @@ func Load(path string, getenv func(string) string) (*Config, error) {
 		l.read(s)
 	}
 	l.readHosts(data)
+	l.readPools(data)
 	l.readClones()
 	l.checkAll()
 	if len(l.errs) > 0 {
@@ -52,6 +53,7 @@ type loader struct {
 	texts    map[string]flow.Text // what the file says, by the setting's name
 	clones   []clone              // likewise
 	hasHosts bool                 // likewise
+	hasPools bool                 // likewise
 	unread   bool                 // the file is so wrong that nothing is known of it
 	errs     flow.ErrorList
 }

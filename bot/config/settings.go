@@ -48,6 +48,7 @@ func settings() []setting {
 func (l *loader) fileSettings() []flow.Setting {
 	list := []flow.Setting{
 		{Name: "hosts", Skip: func() { l.hasHosts = true }},
+		{Name: "pools", Skip: func() { l.hasPools = true }},
 		{Name: "clone", Each: l.eachClone},
 	}
 	var github []flow.Setting

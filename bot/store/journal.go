@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -88,8 +89,8 @@ func (j *journal) project(ctx context.Context, tx *Tx, ev *flow.Event) (err erro
 		if err != nil {
 			return err
 		}
-		_, err = tx.exec(ctx, `UPDATE jobs SET state = ?, attempts = ?, queued_at = ?, started_at = 0 WHERE run = ? AND job = ?`,
-			flow.StatusQueued, ev.Attempt, at, run, ev.Job.Key)
+		_, err = tx.exec(ctx, `UPDATE jobs SET state = ?, attempts = ?, queued_at = ?, started_at = 0, host = ? WHERE run = ? AND job = ?`,
+			flow.StatusQueued, ev.Attempt, at, cmp.Or(ev.Host, ev.Job.Host), run, ev.Job.Key)
 	case flow.JobStarted:
 		_, err = tx.exec(ctx, `UPDATE attempts SET state = ?, started_at = ? WHERE run = ? AND job = ? AND number = ?`,
 			flow.StatusInProgress, at, run, ev.Job.Key, ev.Attempt)

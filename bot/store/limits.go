@@ -70,4 +70,13 @@ const (
 	// watchInterval is how often a replica looks for changes that others made
 	// to runs that somebody watches.
 	watchInterval = time.Second
+	// memberSilence is after how long a member that no replica has seen counts
+	// as not connected: replicas look every five seconds.
+	memberSilence = 20 * time.Second
+	// passingAge is how long a member that can join again by itself is kept
+	// after it was seen last: people want to know what has gone.
+	passingAge = time.Hour
+	// lastingAge likewise of one that cannot: a machine that was off over the
+	// holidays comes back.
+	lastingAge = 60 * 24 * time.Hour
 )

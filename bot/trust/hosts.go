@@ -91,7 +91,9 @@ func (r Resolver) Check(plan *flow.Plan) error {
 		}
 	}
 	for _, job := range plan.Jobs {
-		check(job.Host, job.Pos)
+		if job.Pool == "" { // its hosts are the configuration's
+			check(job.Host, job.Pos)
+		}
 	}
 	if s := plan.File.Storage; s.IsSet() {
 		check(s.Value, s.Pos)

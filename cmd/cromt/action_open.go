@@ -193,7 +193,7 @@ func (s *actionStep) fetch(ctx context.Context, f *actionFlow) error {
 func (s *actionStep) plan(book *hosts.Book) (*flow.Plan, error) {
 	o := flow.PlanOptions{
 		Roots: s.in.Projects, Repo: s.flow.remote, Folder: s.flow.folder(), HostName: book.Name,
-		Vars: maps.Clone(s.in.Vars),
+		Vars: maps.Clone(s.in.Vars), AnyPool: s.in.Local,
 	}
 	if len(s.target.Projects) > 0 {
 		o.Roots = s.target.Projects
@@ -215,7 +215,7 @@ func declared(plan *flow.Plan, vars map[string]string) map[string]string {
 	found := map[string]string{}
 	for _, j := range plan.Jobs {
 		for _, v := range j.Vars {
-			if value, ok := vars[v.Name]; ok {
+			if value, ok := vars[v.Name]; ok && !j.Worker(v.Name) {
 				found[v.Name] = value
 			}
 		}
@@ -251,6 +251,11 @@ func (s *actionStep) checkTrust(plan *flow.Plan, book *hosts.Book) error {
 	check(plan.File.Storage.Value, plan.File.Storage.Pos)
 	for _, j := range plan.Jobs {
 		check(j.Host, j.Pos)
+	}
+	for _, pool := range plan.Pools {
+		for _, h := range pool.Hosts {
+			check(h.URL, h.Pos)
+		}
 	}
 	list.Sort()
 	if len(list) > 0 {

@@ -112,6 +112,19 @@ func TestActionStorageHost(t *testing.T) {
 	})
 }
 
+// And so are those of a pool.
+func TestActionPoolHost(t *testing.T) {
+	t.Parallel()
+	j := newWorkflowJob(t, map[string]string{
+		"jobs.yaml":      "projects: {a: {pool: p, action: step}}\npools: {p: {hosts: [{url: 'http://a.test:4000'}, {url: 'http://b.test:4000'}]}}\n",
+		".tom/step.bash": "echo hello\n",
+	})
+	j.fork()
+	j.env["GITHUB_REF"] = "refs/pull/3/merge"
+	j.inputs(map[string]string{"local": "false", "hosts": "hosts: [{url: 'http://a.test:4000', forks: true}, {url: 'http://b.test:4000'}]\n"})
+	j.refused("::error col=50,file=jobs.yaml,line=2,title=cromt::host http://b.test:4000 is not for the code of stranger/app, a fork")
+}
+
 // In a container the step's user is not the one that owns the workspace.
 func TestActionInContainer(t *testing.T) {
 	t.Parallel()

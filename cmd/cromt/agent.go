@@ -19,7 +19,7 @@ import (
 )
 
 type agentCmd struct {
-	Listen    string `default:"127.0.0.1:4000" placeholder:"ADDR" help:"Address to listen on."`
+	Listen    string `placeholder:"ADDR" help:"Address to listen on. Default: 127.0.0.1:4000; with --register none."`
 	Root      string `placeholder:"DIR" help:"Folder for state, logs, files and checkouts. Default: ~/.sparky."`
 	TokenFile string `placeholder:"FILE" help:"File with the token that clients must send; required to listen elsewhere than on loopback."`
 	TLSCert   string `name:"tls-cert" placeholder:"FILE" help:"Certificate chain, PEM."`
@@ -29,7 +29,12 @@ type agentCmd struct {
 	MaxJobs   int    `placeholder:"N" help:"Jobs that run at once. Default: twice the CPUs, at least 4."`
 	MaxDisk   string `placeholder:"SIZE" default:"16G" help:"Space that one job's checkout and temporary files may take, as 500M, 16G or 1T; a job over it is killed."`
 	Verbose   bool   `short:"v" help:"Log what is asked and done."`
+
+	registerFlags `embed:""`
 }
+
+// defaultListen is where agents are looked for.
+const defaultListen = "127.0.0.1:4000"
 
 // Help implements kong.HelpProvider.
 func (agentCmd) Help() string {
@@ -41,7 +46,11 @@ agent. Without a token and users it listens on loopback only, where every user o
 reaches it and its pages are open. With a token every route asks for it, or for a sign-in, those
 that only show logs, files and stashes too.
 
-TERM or ctrl-C ends it; jobs that run are killed and recorded as lost. Its queue is kept.`
+TERM or ctrl-C ends it; jobs that run are killed and recorded as lost. Its queue is kept.
+
+With --register it joins a pool of the App, over one connection that it opens itself, so that it
+needs no address of its own. TERM then takes it out of the pool: what waits on it runs elsewhere,
+what runs goes on, and it ends after that. A second signal ends it at once.`
 }
 
 // Run is the subcommand.
@@ -60,22 +69,64 @@ func (c *agentCmd) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return usage(err)
 	}
-	signals, stop := catchSignals() // before others can see that it listens
-	defer stop()
-	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen)
+	reg, err := c.registration(p, cfg)
 	if err != nil {
-		return usage(fmt.Errorf("listen: %w", err))
-	}
-	cfg.Listen, cfg.TLS = ln.Addr().String(), tlsConfig != nil
-	if cfg.Token == "" && cfg.Users == "" && !isLoopback(ln.Addr()) {
-		_ = ln.Close()
-		return usage(agent.ErrNoToken)
-	}
-	a, err := agent.Open(cfg)
-	if err != nil {
-		_ = ln.Close()
 		return usage(err)
 	}
+	signals, stop := catchSignals() // before others can see that it listens
+	defer stop()
+	ln, err := c.listen(ctx, &cfg, reg != nil)
+	if err != nil {
+		return usage(err)
+	}
+	cfg.TLS = tlsConfig != nil
+	a, err := agent.Open(cfg)
+	if err != nil {
+		if ln != nil {
+			_ = ln.Close()
+		}
+		return usage(err)
+	}
+	if ln != nil {
+		c.ready(p, ln.Addr(), cfg, tlsConfig != nil)
+	}
+	if reg != nil {
+		err = c.serveMember(ctx, p, a, reg, signals, cfg, ln, tlsConfig)
+	} else {
+		err = c.serve(ctx, p, a, signals, ln, tlsConfig)
+	}
+	grace, done := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer done()
+	if err = errors.Join(err, a.Close(grace)); err != nil {
+		return &exitError{exitInfra, err}
+	}
+	return nil
+}
+
+// listen listens where the flags say. An agent that announces itself need not:
+// then there is no listener.
+func (c *agentCmd) listen(ctx context.Context, cfg *agent.Config, registered bool) (net.Listener, error) {
+	address := c.Listen
+	if address == "" {
+		if registered {
+			return nil, nil //nolint:nilnil // documented
+		}
+		address = defaultListen
+	}
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	cfg.Listen = ln.Addr().String()
+	if cfg.Token == "" && cfg.Users == "" && !isLoopback(ln.Addr()) {
+		_ = ln.Close()
+		return nil, agent.ErrNoToken
+	}
+	return ln, nil
+}
+
+// serve answers on the listener until a signal comes.
+func (c *agentCmd) serve(ctx context.Context, p *program, a *agent.Agent, signals <-chan os.Signal, ln net.Listener, tlsConfig *tls.Config) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
@@ -86,14 +137,7 @@ func (c *agentCmd) Run(ctx context.Context, p *program) error {
 		case <-ctx.Done():
 		}
 	}()
-	c.ready(p, ln.Addr(), cfg, tlsConfig != nil)
-	err = agent.Serve(ctx, ln, a, tlsConfig)
-	grace, done := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
-	defer done()
-	if err = errors.Join(err, a.Close(grace)); err != nil {
-		return &exitError{exitInfra, err}
-	}
-	return nil
+	return agent.Serve(ctx, ln, a, tlsConfig)
 }
 
 func (c *agentCmd) config(p *program) (agent.Config, error) {

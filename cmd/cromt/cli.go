@@ -40,6 +40,7 @@ type commands struct {
 	Agent      agentCmd      `cmd:"" help:"Be a Sparky-compatible host that runs jobs on this machine."`
 	Action     actionCmd     `cmd:"" help:"Be a step of a GitHub workflow; action.yml calls it."`
 	Serve      serveCmd      `cmd:"" help:"Be the GitHub App: webhooks in, check runs out."`
+	Token      tokenCmd      `cmd:"" help:"Make a token with which a host joins a pool of the App."`
 	Schema     schemaCmd     `cmd:"" help:"Print the JSON Schema of jobs.yaml, for editors."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 	Completion completionCmd `cmd:"" help:"Print a completion script for a shell."`

@@ -87,7 +87,7 @@ func surroundings(ctx context.Context, file *flow.File) *gitrepo.Repo {
 // planOf plans a file as it stands in its repository.
 func planOf(ctx context.Context, file *flow.File, roots []string) (*flow.Plan, error) {
 	repo := surroundings(ctx, file)
-	plan, err := flow.NewPlan(file, flow.PlanOptions{Roots: roots, Repo: repo.Origin, Folder: repo.Folder})
+	plan, err := flow.NewPlan(file, flow.PlanOptions{Roots: roots, Repo: repo.Origin, Folder: repo.Folder, AnyPool: true})
 	if err != nil {
 		return nil, usage(err)
 	}

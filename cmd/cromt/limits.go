@@ -17,6 +17,15 @@ const (
 	setupHeaderTime = 10 * time.Second
 	// checkTime of all that --check asks, hosts that say nothing included.
 	checkTime = time.Minute
+	// joinPause and maxJoinPause are between two tries to join a pool.
+	joinPause    = 500 * time.Millisecond
+	maxJoinPause = 30 * time.Second
+	// loadInterval is how often an agent looks at what it has to do, for the
+	// App that it is registered at.
+	loadInterval = 100 * time.Millisecond
+	// leaveTimeout is how long an agent waits, after its last job, for the App
+	// to take what that has made.
+	leaveTimeout = 30 * time.Second
 	// maxNoted names in one note.
 	maxNoted = 5
 	// githubTimeout of one request to GitHub, its retries not counted.

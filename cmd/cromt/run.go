@@ -56,7 +56,7 @@ Environment:
 
 Output: what jobs print and the report go to stdout, messages to stderr. On a terminal there is a live view. With --log-format json, each line of stdout is an object with "time" and "event", which is one of
 
-    run_started, commit_resolved, job_queued, job_started, log,
+    run_started, commit_resolved, job_waiting, job_queued, job_started, log,
     attempt_completed, job_completed, run_completed, note
 
 and, as the event has them: run, job, project, host, label, attempt, job_id, line, conclusion, cause, exit_code, error, started_at, completed_at, retry_at, artifacts, source, commit, message.
@@ -147,7 +147,7 @@ func (c *runCmd) settings(ctx context.Context, p *program) (*settings, error) {
 	}
 	own := &ownRepo{local: c.Local, named: c.Repo, namedSHA: c.SHA, namedFolder: strings.Trim(c.Folder, "/"), repo: repo, dir: dir}
 	plan, err := flow.NewPlan(file, flow.PlanOptions{
-		Roots: c.Projects, Repo: own.url(), Folder: own.folder(), Vars: vars, HostName: book.Name,
+		Roots: c.Projects, Repo: own.url(), Folder: own.folder(), Vars: vars, HostName: book.Name, AnyPool: c.Local,
 	})
 	if err != nil {
 		return nil, err

@@ -15,6 +15,7 @@ import (
 	"github.com/cromt/cromt/bot"
 	"github.com/cromt/cromt/bot/config"
 	"github.com/cromt/cromt/bot/githubapp"
+	"github.com/cromt/cromt/bot/members"
 	"github.com/cromt/cromt/bot/store"
 	"github.com/cromt/cromt/bot/trust"
 	"github.com/cromt/cromt/bot/web"
@@ -113,6 +114,10 @@ func (c *serveCmd) server(ctx context.Context, cfg *config.Config, p *program, l
 		return nil, errors.Join(err, db.Close())
 	}
 	settings := botSettings(cfg, app.WebURL())
+	if len(cfg.Pools) > 0 {
+		settings.Pools = botPools(cfg, db, settings, log)
+		metrics.Pools(settings.Pools)
+	}
 	pages, err := botPages(cfg, db, app, settings, log)
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -134,6 +139,20 @@ func botPages(cfg *config.Config, db *store.Store, app *githubapp.App, settings 
 		// Of the two secrets that all replicas know it is the one that is always there.
 		Secret: []byte(cfg.GitHub.WebhookSecret.Reveal()), Version: buildVersion(), Logger: log,
 	})
+}
+
+// botPools are the App's pools.
+func botPools(cfg *config.Config, db *store.Store, settings *bot.Settings, log *slog.Logger) *bot.Pools {
+	c := bot.PoolsConfig{Members: members.Config{Store: db, Logger: log}, Host: settings.Host, Hosts: settings.Hosts, Logger: log}
+	for _, p := range cfg.Pools {
+		c.Entries = append(c.Entries, p.PoolEntry)
+		if p.Register {
+			c.Members.Pools = append(c.Members.Pools, members.Pool{
+				Name: p.Name, JoinKey: []byte(p.JoinKey.Reveal()), JoinSums: p.JoinSums, Revoked: p.Revoked, Max: p.MaxMembers,
+			})
+		}
+	}
+	return bot.NewPools(c)
 }
 
 // botSettings are what of the configuration runs need.

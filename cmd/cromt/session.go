@@ -57,6 +57,7 @@ type session struct {
 	agents      *agent.Local                             // serves every host, or those of served
 	ended       bool                                     // agents is closed
 	served      []string                                 // the names of localhost that agents serves
+	pools       *flow.Pools                              // nil before engine
 }
 
 // agentsRunHere is false where the agent cannot run.
@@ -94,6 +95,11 @@ func (s *session) urls() []string {
 	for _, j := range s.plan.Jobs {
 		add(j.Host)
 	}
+	for _, pool := range s.plan.Pools {
+		for _, h := range pool.Hosts {
+			add(h.URL)
+		}
+	}
 	add(s.storage())
 	return urls
 }
@@ -106,7 +112,7 @@ func (s *session) checkHosts() error {
 	if s.local {
 		return nil
 	}
-	var list flow.ErrorList
+	list := s.checkPools()
 	for _, u := range s.urls() {
 		var l flow.ErrorList
 		if _, err := s.book.Config(u); errors.As(err, &l) {
@@ -265,6 +271,9 @@ func (s *session) writeFiles(run *flow.Run) error {
 func (s *session) close() {
 	if s.console != nil {
 		s.console.Close()
+	}
+	if s.pools != nil {
+		s.pools.Close()
 	}
 	if s.agents != nil {
 		s.closeAgents(s.closeWait)

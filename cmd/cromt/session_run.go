@@ -53,11 +53,14 @@ func (s *session) run(ctx context.Context) (run *flow.Run, interrupted bool, err
 
 // engine joins the engine with this run's hosts and console.
 func (s *session) engine() *flow.Engine {
+	executor := sparky.NewExecutor(sparky.ExecutorConfig{
+		Host: s.host, Secrets: s.secrets, Own: s.source, Clone: s.clone, Storage: s.storage(), RunID: s.options.ID,
+		CancelWait: s.cancelWait, Logger: s.logger(),
+	})
+	s.openPools(executor.Probe)
 	e := &flow.Engine{
-		Executor: sparky.NewExecutor(sparky.ExecutorConfig{
-			Host: s.host, Secrets: s.secrets, Own: s.source, Clone: s.clone, Storage: s.storage(), RunID: s.options.ID,
-			CancelWait: s.cancelWait, Logger: s.logger(),
-		}),
+		Executor:  executor,
+		Pools:     s.pools,
 		Reporters: append([]flow.Reporter{s.console}, s.reporters...),
 		Resolve: func(ctx context.Context, src flow.Source) (string, error) {
 			var auth gitrepo.Auth

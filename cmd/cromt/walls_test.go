@@ -18,15 +18,17 @@ var allowed = map[string][]string{
 	"sparky/sparkytest": {"flow", "sparky"},
 	"sparky/place":      {"sparky/tomtit"},
 	"sparky/tomtit":     {"flow", "sparky"},
+	"sparky/tunnel":     {},
 	"sparky/agent":      {"flow", "sparky", "sparky/tomtit", "modernc.org/sqlite", "modernc.org/sqlite/lib", "golang.org/x/crypto/bcrypt", "sparky/place"},
 
 	"bot": {
-		"flow", "sparky", "bot/checks", "bot/comment", "bot/event", "bot/githubapp", "bot/store", "bot/trigger", "bot/trust",
+		"flow", "sparky", "bot/checks", "bot/comment", "bot/event", "bot/githubapp", "bot/members", "bot/store", "bot/trigger", "bot/trust",
 		"github.com/prometheus/client_golang/prometheus", "github.com/prometheus/client_golang/prometheus/collectors", "github.com/prometheus/client_golang/prometheus/promhttp",
 	},
 	"bot/checks":     {"flow", "github.com/google/go-github/v60/github"},
 	"bot/comment":    {},
-	"bot/config":     {"flow", "bot/trust"},
+	"bot/members":    {"flow", "sparky", "sparky/tunnel", "bot/store"},
+	"bot/config":     {"flow", "sparky/tunnel", "bot/trust"},
 	"bot/event":      {},
 	"bot/setup":      {"bot/config", "bot/githubapp"},
 	"bot/githubapp":  {"bot/checks", "github.com/google/go-github/v60/github", "github.com/bradleyfalzon/ghinstallation/v2"},
@@ -49,7 +51,7 @@ var allowed = map[string][]string{
 	"cmd/cromt/hosts":      {"flow", "sparky"},
 	"cmd/cromt/install":    {"flow", "sparky"},
 	"cmd/cromt": {
-		"flow", "sparky", "sparky/agent", "sparky/tomtit", "bot", "bot/checks", "bot/config", "bot/githubapp", "bot/setup", "bot/store", "bot/trust", "bot/web", "cmd/cromt/action", "cmd/cromt/completion", "cmd/cromt/console", "cmd/cromt/gitrepo", "cmd/cromt/hosts", "sparky/place", "cmd/cromt/install",
+		"flow", "sparky", "sparky/agent", "sparky/tomtit", "bot", "bot/checks", "bot/config", "bot/githubapp", "bot/members", "bot/setup", "bot/store", "bot/trust", "bot/web", "cmd/cromt/action", "cmd/cromt/completion", "cmd/cromt/console", "cmd/cromt/gitrepo", "cmd/cromt/hosts", "sparky/place", "sparky/tunnel", "cmd/cromt/install",
 		"github.com/alecthomas/kong",
 	},
 }

@@ -68,8 +68,8 @@ func (e *Executor) job(a flow.Attempt) *job {
 	defer e.mu.Unlock()
 	j := e.jobs[a.JobID]
 	switch {
-	case j == nil || !a.Resumed:
-		j = &job{sent: time.Now()}
+	case j == nil || !a.Resumed || j.host != a.Host:
+		j = &job{host: a.Host, sent: time.Now()}
 		if e.Script != nil {
 			j.step = e.Script(a)
 		}
@@ -91,7 +91,7 @@ func (e *Executor) begin(a flow.Attempt) {
 	if e.running == nil {
 		e.running, e.most = make(map[string]int), make(map[string]int)
 	}
-	for _, k := range lanes(a.Job) {
+	for _, k := range lanes(a) {
 		e.running[k]++
 		e.most[k] = max(e.most[k], e.running[k])
 	}
@@ -100,13 +100,14 @@ func (e *Executor) begin(a flow.Attempt) {
 func (e *Executor) end(a flow.Attempt) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for _, k := range lanes(a.Job) {
+	for _, k := range lanes(a) {
 		e.running[k]--
 	}
 }
 
-func lanes(j *flow.Job) []string {
-	ks := []string{"all", j.Host + " " + j.Queue}
+func lanes(a flow.Attempt) []string {
+	j := a.Job
+	ks := []string{"all", a.Host, a.Host + " " + j.Queue}
 	if j.QueueID != "" {
 		ks = append(ks, "queue-id "+j.QueueID)
 	}
@@ -143,8 +144,8 @@ func (e *Executor) Attempt(name string) (flow.Attempt, bool) {
 	return flow.Attempt{}, false
 }
 
-// Most returns how many attempts ran at once: of "all", of "HOST QUEUE" or
-// of "queue-id ID".
+// Most returns how many attempts ran at once: of "all", of "HOST", of
+// "HOST QUEUE" or of "queue-id ID".
 func (e *Executor) Most(lane string) int {
 	e.mu.Lock()
 	defer e.mu.Unlock()

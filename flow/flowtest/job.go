@@ -13,6 +13,7 @@ import (
 // and its step, whoever watches it.
 type job struct {
 	step      Step
+	host      string
 	sent      time.Time
 	cancelled time.Time // zero: it is not
 	left      bool      // it runs, and nobody watches it
@@ -72,7 +73,7 @@ func (j *job) result(a flow.Attempt) flow.Result {
 	}
 	for _, out := range a.Job.Out {
 		if res.Conclusion == flow.Success {
-			res.Artifacts = append(res.Artifacts, flow.Artifact{File: out.File, Host: a.Job.Host, JobID: a.JobID})
+			res.Artifacts = append(res.Artifacts, flow.Artifact{File: out.File, Host: a.Host, JobID: a.JobID})
 		}
 	}
 	return res
@@ -95,9 +96,9 @@ func (j *job) stop(ctx context.Context, a flow.Attempt, log *logReader) (flow.Re
 	if j.cancelled.IsZero() {
 		j.cancelled = time.Now()
 	}
-	res := flow.Result{Conclusion: flow.Cancelled, Cause: flow.CauseCancelled}
+	res := flow.Result{Conclusion: flow.Cancelled, Cause: flow.CauseCancelled, NotStarted: true}
 	if j.start().Before(j.cancelled) {
-		res.Error, res.StartedAt = "host confirmed", j.start()
+		res.Error, res.StartedAt, res.NotStarted = "host confirmed", j.start(), false
 		j.tellStart(a)
 		n := 0
 		for n < j.parts() && j.printed(n).Before(j.cancelled) {

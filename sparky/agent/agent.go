@@ -80,6 +80,8 @@ type schedule struct {
 	seq     int64
 	recent  []string // ids of ended jobs still in jobs, oldest first
 	closing bool
+	// draining: no new jobs are taken.
+	draining bool
 }
 
 // The folders below Root.

@@ -63,6 +63,8 @@ func cancelledResult(j *job, cause error) result {
 			Error: fmt.Sprintf("orchestrator silent for %s", j.lease)}
 	case errors.As(cause, new(*quotaError)):
 		return result{State: sparky.CodeFailed, Cause: flow.CauseTask, Exit: exitSetup, Error: cause.Error()}
+	case errors.Is(cause, errDraining):
+		return result{State: sparky.CodeFailed, Cause: causeInfrastructure, Error: "not started: " + errDraining.Error()}
 	case errors.Is(cause, errStopping):
 		return result{State: sparky.CodeFailed, Cause: causeInfrastructure, Lost: true,
 			Error: "agent stopped while the job was running"}

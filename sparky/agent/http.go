@@ -230,7 +230,7 @@ func statusOf(err error) int {
 		return http.StatusBadRequest
 	case errors.Is(err, errConflict), errors.Is(err, errDisabled):
 		return http.StatusConflict
-	case errors.Is(err, errBusy), errors.Is(err, errJournalClosed):
+	case errors.Is(err, errBusy), errors.Is(err, errDraining), errors.Is(err, errJournalClosed):
 		return http.StatusServiceUnavailable
 	case errors.Is(err, context.Canceled):
 		return 0

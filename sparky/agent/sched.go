@@ -43,6 +43,8 @@ func (a *Agent) accept(ctx context.Context, req *queueRequest) (attached bool, e
 	switch {
 	case a.closing:
 		err = errJournalClosed
+	case a.draining:
+		err = errDraining
 	case a.waiting >= maxQueued:
 		err = errBusy
 	}

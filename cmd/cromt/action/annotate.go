@@ -52,7 +52,7 @@ func Conclude(c *Commands, r *flow.Run) {
 		}
 		if failed++; told < maxConcluded {
 			told++
-			c.Line("✗ " + oneLine(j.Key+" on "+j.Host) + ": " + why(r, j))
+			c.Line("✗ " + oneLine(j.Key+" on "+j.Where()) + ": " + why(r, j))
 		}
 	}
 	if failed > told {
@@ -78,7 +78,7 @@ func firstFailure(plan *flow.Plan, v checks.View, j *flow.JobReport) Annotation 
 			return fromLog(j, a)
 		}
 	}
-	a := Annotation{Title: oneLine(j.Key + " on " + j.Host), Message: oneLine(v.Run.Reason(j))}
+	a := Annotation{Title: oneLine(j.Key + " on " + j.Where()), Message: oneLine(v.Run.Reason(j))}
 	if line, _ := flow.FirstFailure(j.Log()); line != "" && j.Cause == flow.CauseTask {
 		a.Message = oneLine(line)
 	}

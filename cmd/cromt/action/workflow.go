@@ -30,6 +30,7 @@ type Log struct {
 type attemptLog struct {
 	job     *flow.Job
 	number  int
+	where   string    // its host
 	since   time.Time // its start
 	opened  bool      // its group has been shown once
 	held    bytes.Buffer
@@ -47,7 +48,8 @@ func (l *Log) Event(ev *flow.Event) {
 	case flow.Note:
 		l.Message("cromt: " + ev.Message)
 	case flow.JobStarted:
-		l.attempt(ev.Job, ev.Attempt).since = ev.Time
+		a := l.attempt(ev.Job, ev.Attempt)
+		a.since, a.where = ev.Time, ev.Where()
 	case flow.AttemptCompleted:
 		a := l.attempt(ev.Job, ev.Attempt)
 		l.complete(a)
@@ -101,7 +103,7 @@ func (l *Log) attempt(j *flow.Job, number int) *attemptLog {
 			return a
 		}
 	}
-	a := &attemptLog{job: j, number: number}
+	a := &attemptLog{job: j, number: number, where: j.Where()}
 	l.runs = append(l.runs, a)
 	return a
 }
@@ -166,7 +168,7 @@ func (l *Log) enter(a *attemptLog) {
 		return
 	}
 	l.leave()
-	title := a.job.Key + " on " + a.job.Host
+	title := a.job.Key + " on " + a.where
 	if a.number > 1 {
 		title += fmt.Sprintf(", attempt %d", a.number)
 	}

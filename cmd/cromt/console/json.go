@@ -54,6 +54,9 @@ func (v *jsonView) Event(ev *flow.Event) {
 	v.run = ev.Run
 	e := Event{Time: ev.Time, Event: string(ev.Kind), Run: ev.Run, Attempt: ev.Attempt, JobID: ev.JobID, Commit: ev.Commit, Conclusion: ev.Conclusion, RetryAt: ev.RetryAt}
 	e.setJob(ev.Job)
+	if ev.Host != "" {
+		e.Host = ev.Host
+	}
 	if ev.Kind == flow.Note {
 		e.Message = oneLine(ev.Message)
 	}

@@ -29,6 +29,14 @@ type liveJob struct {
 	took       time.Duration
 	conclusion flow.Conclusion
 	reason     string
+	host       string // where it is, or was last; "" when it is on no host yet
+}
+
+func (j *liveJob) where() string {
+	if j.host != "" {
+		return j.host
+	}
+	return j.Where()
 }
 
 // liveView draws the jobs at the bottom of the terminal, again and again.
@@ -92,8 +100,10 @@ func (v *liveView) Event(ev *flow.Event) {
 		return
 	}
 	switch ev.Kind {
+	case flow.JobWaiting:
+		lj.phase, lj.since, lj.reason = waiting, time.Time{}, "for a host of pool "+lj.Pool
 	case flow.JobQueued:
-		lj.phase, lj.attempt, lj.since, lj.reason = sent, ev.Attempt, ev.Time, ""
+		lj.phase, lj.attempt, lj.since, lj.reason, lj.host = sent, ev.Attempt, ev.Time, "", ev.Host
 	case flow.JobStarted:
 		lj.phase, lj.attempt, lj.since = running, ev.Attempt, ev.Time
 	case flow.AttemptCompleted:
@@ -227,9 +237,9 @@ func (v *liveView) line(j *liveJob, now time.Time, columns int) string {
 			rest = "for " + need
 		}
 	case sent:
-		symbol, sgr, state, took, rest = spinner[v.frame%len(spinner)], cyan, "queued", duration(now.Sub(j.since)), "on "+j.Host
+		symbol, sgr, state, took, rest = spinner[v.frame%len(spinner)], cyan, "queued", duration(now.Sub(j.since)), "on "+j.where()
 	case running:
-		symbol, sgr, state, took, rest = spinner[v.frame%len(spinner)], cyan, "running", duration(now.Sub(j.since)), "on "+j.Host
+		symbol, sgr, state, took, rest = spinner[v.frame%len(spinner)], cyan, "running", duration(now.Sub(j.since)), "on "+j.where()
 	case done:
 		symbol, sgr = look(j.conclusion)
 		state = word(j.conclusion)
@@ -237,7 +247,7 @@ func (v *liveView) line(j *liveJob, now time.Time, columns int) string {
 			took = duration(j.took)
 		}
 		if rest == "" {
-			rest = "on " + j.Host
+			rest = "on " + j.where()
 		}
 	}
 	if j.attempt > 1 {

@@ -16,10 +16,11 @@ type plainView struct {
 	st       style
 	prefix   int                     // columns of the names
 	since    map[*flow.Job]time.Time // start of the attempt that runs
+	waited   map[string]bool         // pools for which a job has been said to wait; thousands may
 }
 
 func newPlainView(plan *flow.Plan, out, err io.Writer, st style) *plainView {
-	v := &plainView{out: out, err: err, st: st, since: map[*flow.Job]time.Time{}}
+	v := &plainView{out: out, err: err, st: st, since: map[*flow.Job]time.Time{}, waited: map[string]bool{}}
 	for _, j := range plan.Jobs {
 		v.prefix = max(v.prefix, min(width(j.Key), maxPrefix))
 	}
@@ -34,9 +35,14 @@ func (v *plainView) Event(ev *flow.Event) {
 		return
 	}
 	switch ev.Kind {
+	case flow.JobWaiting:
+		if pool := ev.Job.Pool; !v.waited[pool] {
+			v.waited[pool] = true
+			v.say(ev.Job, "waits for a host of pool "+pool)
+		}
 	case flow.JobStarted:
 		v.since[ev.Job] = ev.Time
-		text := "started on " + ev.Job.Host
+		text := "started on " + ev.Where()
 		if ev.Attempt > 1 {
 			text += fmt.Sprintf(", attempt %d", ev.Attempt)
 		}

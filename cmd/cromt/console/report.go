@@ -36,7 +36,7 @@ func (r *report) table() {
 	keys, hosts, words := 0, 0, 0
 	for i := range r.run.Jobs {
 		j := &r.run.Jobs[i]
-		keys, hosts = max(keys, width(j.Key)), max(hosts, width(j.Host))
+		keys, hosts = max(keys, width(j.Key)), max(hosts, width(j.Where()))
 		words = max(words, width(word(j.Conclusion)))
 	}
 	for i := range r.run.Jobs {
@@ -46,7 +46,7 @@ func (r *report) table() {
 		if len(j.Attempts) > 0 {
 			took = duration(j.Duration())
 		}
-		line := fmt.Sprintf("%s  %s  %s  %6s", r.st.paint(sgr, symbol+" "+pad(word(j.Conclusion), words)), pad(j.Key, keys), pad(j.Host, hosts), took)
+		line := fmt.Sprintf("%s  %s  %s  %6s", r.st.paint(sgr, symbol+" "+pad(word(j.Conclusion), words)), pad(j.Key, keys), pad(j.Where(), hosts), took)
 		if n := len(j.Attempts); n > 1 {
 			line += fmt.Sprintf("  %d attempts", n)
 		}
@@ -83,7 +83,7 @@ func (r *report) failures() {
 }
 
 func (r *report) failure(j *flow.JobReport) {
-	fmt.Fprintf(&r.b, "\n%s on %s: %s\n", r.st.paint(bold, j.Key), j.Host, oneLine(r.run.Reason(j)))
+	fmt.Fprintf(&r.b, "\n%s on %s: %s\n", r.st.paint(bold, j.Key), j.Where(), oneLine(r.run.Reason(j)))
 	log := j.Log()
 	if line, _ := flow.FirstFailure(log); line != "" {
 		fmt.Fprintf(&r.b, "  %s\n", r.st.paint(red, oneLine(line)))
@@ -120,10 +120,10 @@ func hint(j *flow.JobReport) string {
 	case strings.Contains(e, ";"):
 		return ""
 	case strings.Contains(e, "no such host"):
-		return "is the host's name in " + j.Host + " right? cromt run --local tries a flow without its hosts"
+		return "is the host's name in " + j.Where() + " right? cromt run --local tries a flow without its hosts"
 	case strings.Contains(e, "connection refused"), strings.Contains(e, "no route"), strings.Contains(e, "no answer"),
 		strings.Contains(e, "timeout"), strings.Contains(e, "deadline"), strings.Contains(e, "unreachable"):
-		return "does a Sparky or cromt agent listen at " + j.Host + ", and does a firewall let it through?"
+		return "does a Sparky or cromt agent listen at " + j.Where() + ", and does a firewall let it through?"
 	}
 	return ""
 }
