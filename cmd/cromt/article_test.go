@@ -220,6 +220,17 @@ func TestArticleCancelOfRaku(t *testing.T) {
 	case <-time.After(30 * time.Second):
 		t.Fatalf("script has not ended\n%s", text())
 	}
+	cromt := below[len(below)-1]
+	for _, host := range s.hosts {
+		await(t, "TERM on a host", text, func() bool {
+			here := alive(cromt)
+			there := s.remote(host) != "TERM"
+			if there && !here {
+				t.Fatalf("cromt has ended before its jobs\n%s", text())
+			}
+			return !there
+		})
+	}
 	s.cancelled(text, pids())
 	await(t, "ended", text, func() bool {
 		for _, pid := range below {
