@@ -3,6 +3,7 @@ package agent
 import (
 	"bytes"
 	"html"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -23,7 +24,7 @@ const maxSequence = 4096
 // convert returns the HTML of the next piece. It stands by itself: no element
 // is left open.
 func (h *ansiHTML) convert(p []byte, last bool) string {
-	data := append(h.pending, p...)
+	data := slices.Concat(h.pending, p)
 	h.pending = nil
 	var b strings.Builder
 	class := ""

@@ -20,7 +20,7 @@ type event struct{ id, name, text string }
 // live reads the events of a build's log.
 func (h *host) live(path string, header ...string) (events <-chan event, stop func()) {
 	h.t.Helper()
-	req, err := http.NewRequest("GET", h.url+path, nil)
+	req, err := http.NewRequest(http.MethodGet, h.url+path, nil)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -31,7 +31,7 @@ func (h *host) live(path string, header ...string) (events <-chan event, stop fu
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	if res.StatusCode != 200 || res.Header.Get("Content-Type") != "text/event-stream" {
+	if res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != "text/event-stream" {
 		h.t.Fatalf("%d %v", res.StatusCode, res.Header)
 	}
 	out := make(chan event, 1000)
@@ -152,6 +152,25 @@ func TestLiveLogs(t *testing.T) {
 	}
 	if took := time.Since(begun); took > 10*time.Second {
 		t.Errorf("the end took %s", took)
+	}
+}
+
+// TestReadersKeepNoLease: people who look on do not stand for the orchestrator.
+func TestReadersKeepNoLease(t *testing.T) {
+	h := start(t, agent.Config{})
+	spec := inDir(scenarios(t, "x", "while :; do echo tick; sleep 0.1; done\n"), "x")
+	spec.Lease = 1
+	h.queue("p", spec)
+	events, stop := h.live("/report/p/1/live?offset=0")
+	defer stop()
+	var last event
+	for last = h.next(events); last.name != "end"; last = h.next(events) {
+		if code, _ := h.do("GET", "/report/p/1", ""); code != 200 {
+			t.Fatal(code)
+		}
+	}
+	if last.text != "Cancelled" {
+		t.Errorf("%+v", last)
 	}
 }
 

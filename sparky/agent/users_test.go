@@ -32,7 +32,7 @@ func usersFile(t testing.TB, pairs ...string) string {
 // cookie.
 func (h *host) signIn(form url.Values, header ...string) (code int, to, cookie string, res *http.Response) {
 	h.t.Helper()
-	req, err := http.NewRequest("POST", h.url+"/default_login", strings.NewReader(form.Encode()))
+	req, err := http.NewRequest(http.MethodPost, h.url+"/default_login", strings.NewReader(form.Encode()))
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -243,6 +243,17 @@ func TestUsersFile(t *testing.T) {
 	}
 	if err := open(); err != nil {
 		t.Error(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil || !strings.Contains(string(text), "alice:$2a$") {
+		t.Fatalf("%s %v", text, err)
+	}
+	if err := os.WriteFile(path, []byte("# ours\n\n"+strings.Replace(string(text), "$2a$", "$2y$", 1)), 0o600); err != nil { // as htpasswd writes it
+		t.Fatal(err)
+	}
+	h := start(t, agent.Config{Users: path})
+	if code, _, cookie, _ := h.signIn(url.Values{"login": {"alice"}, "password": {"correct horse"}}); code != 303 || cookie == "" {
+		t.Errorf("a line of htpasswd: %d %q", code, cookie)
 	}
 	if err := os.Chmod(path, 0o644); err != nil {
 		t.Fatal(err)

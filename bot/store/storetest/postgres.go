@@ -84,7 +84,7 @@ func (p *Postgres) start(bin string) error {
 // Stop ends the server and removes what it has.
 func (p *Postgres) Stop() {
 	_ = p.pipe.Close()
-	_ = <-p.ended // it was told to quit
+	<-p.ended //nolint:errcheck // it was told to quit
 	_ = os.RemoveAll(p.dir)
 }
 
