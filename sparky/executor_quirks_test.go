@@ -1,0 +1,147 @@
+package sparky_test
+
+import (
+	"bytes"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cromt/cromt/flow"
+	"github.com/cromt/cromt/sparky"
+	"github.com/cromt/cromt/sparky/sparkytest"
+)
+
+// TestExecReportNeverThere: one byte that is not UTF-8 takes the report away
+// for ever, but neither the state nor the artifacts.
+func TestExecReportNeverThere(t *testing.T) {
+	tests := []struct {
+		name       string
+		exit       int
+		conclusion flow.Conclusion
+		cause      flow.Cause
+		err        string
+	}{
+		{"success", 0, flow.Success, "", ""},
+		{"failure", 7, flow.Failure, flow.CauseTask, "its report cannot be had"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				fake := sparkytest.NewFake(sparkytest.FakeConfig{Run: func(j *sparkytest.FakeJob) int {
+					j.Printf("before\r\n")
+					j.Sleep(30 * time.Second)
+					j.Printf("caf\xe9\r\n")
+					j.Keep("patch.sql", []byte("made"))
+					return tt.exit
+				}})
+				t.Cleanup(fake.Close)
+				b := newBench(t, sparky.ExecutorConfig{}, map[string]http.Handler{testHost: fake})
+				a := attempt("j1", "hello")
+				a.Job.Out = []flow.Output{{File: "patch.sql", Path: "out/patch.sql"}}
+				var log bytes.Buffer
+				begun := time.Now()
+				res, err := b.Exec(t.Context(), a, &log)
+				if err != nil || res.Conclusion != tt.conclusion || res.Cause != tt.cause || !strings.Contains(res.Error, tt.err) {
+					t.Errorf("%+v, %v", res, err)
+				}
+				if tt.exit == 0 && (len(res.Artifacts) != 1 || res.Artifacts[0].Bytes != 4) {
+					t.Errorf("artifacts %+v", res.Artifacts)
+				}
+				if !strings.HasPrefix(log.String(), "before\ncromt: the rest of the report cannot be had: ") {
+					t.Errorf("log %q", log.String())
+				}
+				if took := time.Since(begun); took > time.Minute {
+					t.Errorf("it took %v", took)
+				}
+			})
+		})
+	}
+}
+
+// TestExecNeverScheduled: no scheduler looks at the queue, so that the job is
+// -2 for ever, and its project, which has never run, cannot cancel it.
+func TestExecNeverScheduled(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		fake := sparkytest.NewFake(sparkytest.FakeConfig{Scan: 1000 * time.Hour})
+		t.Cleanup(fake.Close)
+		b := newBench(t, sparky.ExecutorConfig{}, map[string]http.Handler{testHost: fake})
+		a := attempt("j1", "hello")
+		a.QueueTimeout = time.Minute
+		begun := time.Now()
+		res, err := b.Exec(t.Context(), a, nil)
+		if err != nil || res.Conclusion != flow.Failure || res.Cause != flow.CauseInfrastructure || !res.Lost ||
+			!strings.Contains(res.Error, "waited 1m0s in the queue of "+testHost) || !strings.Contains(res.Error, "may still start") {
+			t.Errorf("%+v, %v", res, err)
+		}
+		if took := time.Since(begun); took > a.QueueTimeout+sparky.DefaultCancelWait+time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+// TestExecDeadRunner: the job's runner was killed, so that it is 0 for ever,
+// whatever the host is asked for.
+func TestExecDeadRunner(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		tested := make(chan struct{})
+		fake := sparkytest.NewFake(sparkytest.FakeConfig{Run: func(*sparkytest.FakeJob) int { <-tested; return 0 }})
+		t.Cleanup(fake.Close)
+		t.Cleanup(sync.OnceFunc(func() { close(tested) }))
+		b := newBench(t, sparky.ExecutorConfig{}, map[string]http.Handler{testHost: fake})
+		a := attempt("j1", "hello")
+		a.Timeout = time.Minute
+		begun := time.Now()
+		res, err := b.Exec(t.Context(), a, nil)
+		if err != nil || res.Conclusion != flow.TimedOut || res.Cause != flow.CauseTimeout || !strings.Contains(res.Error, "it may still run") {
+			t.Errorf("%+v, %v", res, err)
+		}
+		if took := time.Since(begun); took > 3*time.Minute {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+// TestExecForgotten: the host forgets jobs when others of their project have
+// ended (keep_builds). One that has started is not sent again.
+func TestExecForgotten(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		fake := sparkytest.NewFake(sparkytest.FakeConfig{Token: "t0ken-of-host", Keep: 1})
+		t.Cleanup(fake.Close)
+		b := newBench(t, sparky.ExecutorConfig{}, map[string]http.Handler{testHost: fake})
+		old := attempt("j1", "hello")
+		if res, err := b.Exec(t.Context(), old, nil); err != nil || res.Conclusion != flow.Success {
+			t.Fatalf("%+v, %v", res, err)
+		}
+		next := attempt("j2", "hello")
+		next.Job.Queue = old.Job.Queue
+		if res, err := b.Exec(t.Context(), next, nil); err != nil || res.Conclusion != flow.Success {
+			t.Fatalf("%+v, %v", res, err)
+		}
+		old.Resumed, old.SentAt, old.StartedAt = true, time.Now().Add(-time.Minute), time.Now().Add(-50*time.Second)
+		res, err := b.Exec(t.Context(), old, nil)
+		if err != nil || !res.Lost || res.Cause != flow.CauseInfrastructure || !strings.Contains(res.Error, "does not know the job any more") {
+			t.Errorf("%+v, %v", res, err)
+		}
+		if n := fake.Runs(old.Job.Queue, old.JobID); n != 1 {
+			t.Errorf("it ran %d times", n)
+		}
+	})
+}
+
+// TestCheckToken asks for a trigger, which is what a Sparky guards without
+// doing anything.
+func TestCheckToken(t *testing.T) {
+	fake := newFake(t)
+	for token, want := range map[string]sparky.Kind{"t0ken-of-host": 0, "another": sparky.KindRefused, "": sparky.KindRefused} {
+		c, err := sparky.NewClient(sparky.HostConfig{URL: testHost, Token: token, Dial: sparkytest.Serve(t, fake)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(c.CloseIdle)
+		if err := c.CheckToken(t.Context()); sparky.KindOf(err) != want {
+			t.Errorf("%q: %v", token, err)
+		}
+	}
+}
