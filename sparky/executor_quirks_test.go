@@ -2,7 +2,10 @@ package sparky_test
 
 import (
 	"bytes"
+	"encoding/json"
+	"maps"
 	"net/http"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -128,6 +131,68 @@ func TestExecForgotten(t *testing.T) {
 			t.Errorf("it ran %d times", n)
 		}
 	})
+}
+
+// TestExecSparrowdo: how a Sparky is told to run the job.
+func TestExecSparrowdo(t *testing.T) {
+	type options = map[string]any
+	with := func(more options) options {
+		all := options{"no_sudo": true, "no_index_update": true, "repo": sparky.DefaultSparrowRepo}
+		maps.Copy(all, more)
+		return all
+	}
+	container := options{"docker": "alpine", "image": "alpine:3.19", "no_sudo": true}
+	machine := options{"host": "10.0.0.5", "ssh_user": "deploy", "ssh_port": "2222", "ssh_private_key": "~/.ssh/id_ed25519", "bootstrap": true}
+	sudo := with(options{"sudo": true})
+	delete(sudo, "no_sudo")
+	tests := []struct {
+		name       string
+		have, want options
+		api        string
+	}{
+		{"plain", nil, with(nil), ""},
+		{"a container", container, with(container), testHost},
+		{"another machine", machine, with(machine), testHost},
+		{"sudo", options{"sudo": true}, sudo, ""},
+		{"own settings win", options{"repo": "http://plugins/repo", "no_index_update": false}, with(options{"repo": "http://plugins/repo", "no_index_update": false}), ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				var got sparky.QueueRequest
+				var spec sparky.Spec
+				fake := sparkytest.NewFake(sparkytest.FakeConfig{Token: "t0ken-of-host", Run: func(j *sparkytest.FakeJob) int {
+					got, spec = j.Request, sparky.Spec{}
+					if err := json.Unmarshal(got.SparrowdoConfig, &spec); err != nil {
+						t.Error(err)
+					}
+					return sparkytest.RunSpec(j)
+				}})
+				t.Cleanup(fake.Close)
+				b := newBench(t, sparky.ExecutorConfig{}, map[string]http.Handler{testHost: fake})
+				a := attempt("j1", "hello")
+				a.Job.Sparrowdo = tt.have
+				a.Job.Title = `it's "$(id)" \ #1 é`
+				if res, err := b.Exec(t.Context(), a, nil); err != nil || res.Conclusion != flow.Success {
+					t.Fatalf("%+v, %v", res, err)
+				}
+				if !reflect.DeepEqual(got.Config.Sparrowdo, tt.want) {
+					t.Errorf("sparrowdo %v, want %v", got.Config.Sparrowdo, tt.want)
+				}
+				if got.Config.Description != "it s    id     #1 é" || string(got.Trigger) != "{}" || got.Sparrowfile != sparky.Sparrowfile {
+					t.Errorf("description %q, trigger %s, sparrowfile of %d bytes", got.Config.Description, got.Trigger, len(got.Sparrowfile))
+				}
+				for k, v := range got.Config.Tags {
+					if strings.ContainsFunc(k+v, func(r rune) bool { return r > '~' || strings.ContainsRune(" '\"$`\\,=;&|<>()*?#", r) }) {
+						t.Errorf("tag %s=%s reaches a shell", k, v)
+					}
+				}
+				if spec.API != tt.api || spec.Insecure {
+					t.Errorf("API %q, insecure %v, want %q", spec.API, spec.Insecure, tt.api)
+				}
+			})
+		})
+	}
 }
 
 // TestCheckToken asks for a trigger, which is what a Sparky guards without
