@@ -129,16 +129,18 @@ sub attempt(*@cmd, :$cwd = $work, :%env = %*ENV, :$secs = 900, :$quiet = False) 
     my $p = Proc::Async.new: 'bash', '-c', $keeper, 'job', $quiet ?? 'quiet' !! 'show', |@cmd.map(~*);
     $p.stdout(:bin).tap: { pass $_ };
     my $done  = $p.start: :$cwd, :ENV(%env);
+    # The kill of Proc::Async works once only (Rakudo 2022.12).
+    my &tell  = { run('bash', '-c', 'kill -s "$1" "$2" 2>/dev/null', 'tell', $^signal, ~await $p.pid).so };
     my $end   = $secs ?? now + $secs !! Inf;
     my $cause = '';
     while $done.status ~~ Planned {
         await Promise.anyof: $done, Promise.in(max 0.1, min 3, $end - now);
         last unless $done.status ~~ Planned;
         if $cause {
-            $p.kill: SIGUSR1 if now >= $end;    # TERM was not enough
+            tell 'USR1' if now >= $end;    # TERM was not enough
         }
         elsif $cause = now >= $end ?? 'timeout' !! cancel-asked() ?? 'cancelled' !! '' {
-            $p.kill: SIGTERM;
+            tell 'TERM';
             $end = now + 10;
         }
     }
