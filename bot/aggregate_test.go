@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/cromt/cromt/bot"
 	"github.com/cromt/cromt/bot/githubapp"
@@ -225,14 +224,15 @@ func TestAggregateWithoutJobs(t *testing.T) {
 func TestPostLater(t *testing.T) {
 	s := newScene(t)
 	run := s.create(bot.ClassCode, commit("1"), []byte("projects: {a: {pth: /x}}\n"), "a")
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
 	s.gh.Fault(func(r *http.Request, _ int) *githubtest.Fault {
 		if strings.Contains(r.URL.Path, "check-runs") {
+			stop() // the end of the process, while it tells
 			return &githubtest.Fault{Status: 502}
 		}
 		return nil
 	})
-	ctx, stop := context.WithCancel(t.Context())
-	time.AfterFunc(50*time.Millisecond, stop) // the end of the process, somewhere on the way
 	_, _ = s.runner.Work(ctx, run.ID)
 	if now, err := s.runner.Store.Run(t.Context(), run.ID); err != nil || now.State != store.Completed || len(s.repo.CheckRuns()) != 0 {
 		t.Fatalf("%+v %v %+v", now, err, s.repo.CheckRuns())

@@ -58,8 +58,9 @@ func (p *Place) command(ctx context.Context, line string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Env = p.env
 	cmd.WaitDelay = time.Second
-	if path := lookPath(argv[0], p.env); path != "" {
-		cmd.Path, cmd.Err = path, nil
+	// Not what this process finds in its own PATH.
+	if cmd.Path, cmd.Err = lookPath(argv[0], p.env), nil; cmd.Path == "" {
+		cmd.Err = &exec.Error{Name: argv[0], Err: exec.ErrNotFound}
 	}
 	return cmd
 }
