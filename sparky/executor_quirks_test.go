@@ -3,6 +3,7 @@ package sparky_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"reflect"
@@ -61,6 +62,47 @@ func TestExecReportNeverThere(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestExecSlowScheduler: a Sparky looks at its queues every ten seconds, takes
+// one job of a queue at a time, and any of those that wait.
+func TestExecSlowScheduler(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var order []string
+		running := 0
+		fake := sparkytest.NewFake(sparkytest.FakeConfig{Scan: 10 * time.Second, Start: 2 * time.Second, Run: func(j *sparkytest.FakeJob) int {
+			mu.Lock()
+			order = append(order, j.ID)
+			running++
+			if running > 1 {
+				t.Errorf("%v run at once", order)
+			}
+			mu.Unlock()
+			defer func() { mu.Lock(); running--; mu.Unlock() }()
+			j.Printf("this is %s\r\n", j.ID)
+			return sparkytest.RunSpec(j)
+		}})
+		t.Cleanup(fake.Close)
+		b := newBench(t, sparky.ExecutorConfig{}, map[string]http.Handler{testHost: fake})
+		begun := time.Now()
+		var wg sync.WaitGroup
+		for i := range 6 {
+			wg.Go(func() {
+				a := attempt(fmt.Sprintf("j%d", i), "sleep=1")
+				a.Job.Queue = "one"
+				var log bytes.Buffer
+				res, err := b.Exec(t.Context(), a, &log)
+				if err != nil || res.Conclusion != flow.Success || !strings.HasPrefix(log.String(), "this is "+a.JobID+"\n") {
+					t.Errorf("%s: %+v, %v, log %q", a.JobID, res, err, log.String())
+				}
+			})
+		}
+		wg.Wait()
+		if took := time.Since(begun); len(order) != 6 || took > 75*time.Second {
+			t.Errorf("%v in %v", order, took)
+		}
+	})
 }
 
 // TestExecNeverScheduled: no scheduler looks at the queue, so that the job is
