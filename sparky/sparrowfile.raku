@@ -69,9 +69,10 @@ sub api($path, *@args, :$secs = 20, :$auth = False) {
     my $p = run 'curl', '-q', '-K', '-', '--silent', '--show-error', '--fail', '--noproxy', '*',
         '--max-time', ~$secs, |('--insecure' if $api ne (%spec<api> // '') || %spec<insecure>), |@args, "$api$path", :in, :out;
     $p.in.say: "header = \"Token: %tag<SPARKY_API_TOKEN>\"" if $auth && %tag<SPARKY_API_TOKEN>;
-    $p.in.close;
-    my $answer = $p.out.slurp(:close);
-    $p.exitcode == 0 ?? $answer !! Nil;
+    my $sent   = $p.in.close;    # a process that is sunk ends this program when it fails
+    my $answer = $p.out.slurp;
+    my $ended  = $p.out.close;
+    $ended.exitcode == 0 ?? $answer !! Nil;
 }
 
 sub stash() { api "/stash/$mine", '--stderr', '/dev/null', secs => 5 }
@@ -106,6 +107,7 @@ my $keeper = q:to/BASH/;
 # Passes output on to the report, which Sparky does not give out any more once
 # it has a byte that is not UTF-8. The start of a character is held back.
 my $held = Buf.new;
+sub sane(Blob $line) { (try $line.decode('utf8')).defined ?? $line !! $line.decode('utf8-c8').encode('utf8') }
 sub pass(Blob $more, :$last = False) {
     my $bytes = $held ~ $more;
     my $keep  = 0;
@@ -117,7 +119,11 @@ sub pass(Blob $more, :$last = False) {
     }
     my $whole = $bytes.subbuf(0, $bytes.elems - $keep);
     $held = $bytes.subbuf($bytes.elems - $keep);
-    $whole = $whole.decode('utf8-c8').encode('utf8') without try $whole.decode('utf8');
+    without try $whole.decode('utf8') {
+        my @lines = $whole.decode('latin-1').split("\n").map: { sane .encode('latin-1') };
+        $whole = Buf.new;
+        for @lines.kv -> $i, $line { $whole ~= Buf.new(0x0A) if $i; $whole ~= $line }
+    }
     $*OUT.write: $whole;
     $*OUT.flush;
 }

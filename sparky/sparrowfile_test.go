@@ -59,6 +59,7 @@ type realHost struct {
 	*sparkytest.Fake
 	dir, repo, head, old string
 	port                 string
+	worker               string // what Sparky calls the place where jobs run
 	bare                 string // PATH of a terminal to run on, instead of this process's
 }
 
@@ -69,7 +70,7 @@ func newRealHost(t *testing.T) *realHost {
 			t.Fatalf("%s is needed to run the program that is sent to real hosts: %v", tool, err)
 		}
 	}
-	h := &realHost{dir: t.TempDir()}
+	h := &realHost{dir: t.TempDir(), worker: "localhost"}
 	h.Fake = sparkytest.NewFake(sparkytest.FakeConfig{Token: "t0ken-of-host", Scan: 50 * time.Millisecond, Start: 50 * time.Millisecond, Run: h.play(t)})
 	t.Cleanup(h.Close)
 	srv := httptest.NewServer(h.Fake)
@@ -131,7 +132,7 @@ func (h *realHost) start(t *testing.T, project, id, program string, config []byt
 	cwd = filepath.Join(h.dir, "cache", id, ".sparrowdo")
 	rel := "cache/" + id + "/.sparrowdo/"
 	tags, err := json.Marshal(map[string]string{
-		"SPARKY_PROJECT": project, "SPARKY_JOB_ID": id, "SPARKY_TCP_PORT": h.port, "SPARKY_WORKER": "localhost", "SPARKY_API_TOKEN": "t0ken-of-host",
+		"SPARKY_PROJECT": project, "SPARKY_JOB_ID": id, "SPARKY_TCP_PORT": h.port, "SPARKY_WORKER": h.worker, "SPARKY_API_TOKEN": "t0ken-of-host",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -179,6 +180,8 @@ func TestSparrowfile(t *testing.T) {
 	missing.Dir = "nosuch"
 	timeout, stubborn := spec(git, "sleep"), spec(git, "stubborn")
 	timeout.Timeout, stubborn.Timeout = 1, 1
+	noInput := spec(git, "hello")
+	noInput.In = []sparky.SpecInput{{Name: "cromt-in-1", Path: "in.txt"}}
 	noOutput, link := spec(git, "env-less"), spec(git, "make")
 	noOutput.Out = []sparky.SpecOutput{{File: "x", Path: "nosuch"}}
 	link.Out = []sparky.SpecOutput{{File: "x", Path: "out/link"}}
@@ -201,6 +204,7 @@ func TestSparrowfile(t *testing.T) {
 		{"timeout", timeout, 124, []string{"begin", "result=timeout step=scenario exit=124"}},
 		{"one that ignores TERM", stubborn, 124, []string{"begin", "result=timeout step=scenario exit=124"}},
 		{"stdin is empty", spec(git, "stdin"), 0, []string{"stdin at its end", "result=ok"}},
+		{"no input", noInput, 70, []string{"input in.txt is not on the host", "result=infrastructure step=inputs exit=70"}},
 		{"no output", noOutput, 66, []string{"artifact x: nosuch is not a regular file", "result=failed step=outputs exit=66"}},
 		{"output out of the checkout", link, 66, []string{"result=failed step=outputs exit=66"}},
 	}
@@ -268,7 +272,8 @@ func TestSparrowfileData(t *testing.T) {
 }
 
 // TestSparrowfileBare: a container has no more than Raku, git, bash, base64 and
-// curl. The report stays UTF-8, since a Sparky loses one that is not.
+// curl, and may not know its host by Docker's name. The report stays UTF-8,
+// since a Sparky loses one that is not.
 func TestSparrowfileBare(t *testing.T) {
 	h := newRealHost(t)
 	h.bare = filepath.Join(h.dir, "bare")
@@ -299,6 +304,7 @@ func TestSparrowfileBare(t *testing.T) {
 	a.Job.Host, a.Commit = host, h.old
 	a.Job.Vars = []flow.Var{{Name: "WORKER", Value: "it's\n\xff, é"}}
 	a.Job.Out = []flow.Output{{File: "patch.sql", Path: "out/patch.sql"}}
+	a.Job.Sparrowdo, h.worker = map[string]any{"docker": "alpine"}, "docker"
 	made := "made by it's\n\xff, é"
 	var log bytes.Buffer
 	res, err := e.Exec(t.Context(), a, &log)
