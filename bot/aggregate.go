@@ -14,6 +14,11 @@ import (
 const (
 	codeCheck   = "cromt"
 	manualCheck = "cromt / manual"
+	// forkCheck is for the runs of a fork at a commit that the repository has
+	// had runs of itself: anybody can open such a pull request, into a branch
+	// whose configuration selects nothing, and GitHub goes by the newest check
+	// run of a name.
+	forkCheck = "cromt / fork"
 )
 
 // isCode reports whether a run answers a code event.
@@ -26,18 +31,32 @@ func (r *Runner) codeRuns(ctx context.Context, run *store.Run) ([]*store.Run, er
 	return slices.DeleteFunc(runs, func(c *store.Run) bool { return c.Origin.Fork != run.Origin.Fork }), err
 }
 
-// nameCheck decides under which name a run is shown. That of a run which
-// somebody asked for is the same for ever: it depends on what was there before.
-func (w *work) nameCheck(ctx context.Context) error {
-	w.name = codeCheck
-	if isCode(w.run) {
-		return nil
-	}
-	runs, err := w.codeRuns(ctx, w.run)
-	if err == nil && !slices.ContainsFunc(runs, func(c *store.Run) bool { return before(c, w.run) }) {
-		w.name = manualCheck
-	}
+// nameCheck decides under which name a run is shown.
+func (w *work) nameCheck(ctx context.Context) (err error) {
+	w.name, err = checkName(ctx, w.Store, w.run)
 	return err
+}
+
+// checkName is the name of a run's aggregate. It is the same for ever: it
+// depends on what was there before the run.
+func checkName(ctx context.Context, s *store.Store, run *store.Run) (string, error) {
+	if isCode(run) && !run.Origin.Fork {
+		return codeCheck, nil
+	}
+	runs, err := s.At(ctx, run.Repo, run.SHA, ClassCode, ClassMergeGroup)
+	if err != nil {
+		return "", err
+	}
+	after := func(fork bool) bool {
+		return slices.ContainsFunc(runs, func(c *store.Run) bool { return c.Origin.Fork == fork && before(c, run) })
+	}
+	switch {
+	case run.Origin.Fork && after(false):
+		return forkCheck, nil
+	case isCode(run) || after(run.Origin.Fork):
+		return codeCheck, nil
+	}
+	return manualCheck, nil
 }
 
 // others are the rows that the aggregate has beside those of the run's own
@@ -134,7 +153,7 @@ func (r *Runner) withoutJobs(c *store.Run, project string) checks.Other {
 
 // otherRows are those of other runs in the aggregate.
 func (w *work) otherRows(ctx context.Context) []checks.Other {
-	if w.name != codeCheck {
+	if w.name == manualCheck {
 		return nil
 	}
 	own := map[string]bool{}

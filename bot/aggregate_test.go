@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cromt/cromt/bot"
 	"github.com/cromt/cromt/bot/githubapp"
@@ -214,7 +215,7 @@ func TestAggregateWithoutJobs(t *testing.T) {
 			t.Errorf("%+v", k)
 		}
 	}
-	open, err := s.runner.Store.Unposted(t.Context(), 10)
+	open, err := s.runner.Store.Unposted(t.Context(), "", 10)
 	if err != nil || len(open) != 0 {
 		t.Errorf("not posted: %+v, %v", open, err)
 	}
@@ -242,6 +243,95 @@ func TestPostLater(t *testing.T) {
 		s.must(s.runner.Post(t.Context()))
 	}
 	if k := s.check(run); k.Conclusion != "failure" || len(k.Annotations) != 1 {
+		t.Errorf("%+v", k)
+	}
+}
+
+// A run whose end GitHub does not know, and that cannot be planned any more
+// since the App's configuration has changed, is concluded all the same.
+func TestPostAfterChange(t *testing.T) {
+	s := newScene(t)
+	passed := s.create(bot.ClassCode, commit("1"), s.flow("a=ok"), "a")
+	failed := s.create(bot.ClassCode, commit("2"), s.flow("a=bad"), "a")
+	s.gh.Fault(func(r *http.Request, _ int) *githubtest.Fault {
+		if strings.Contains(r.URL.Path, "check-runs") {
+			return &githubtest.Fault{Status: 502}
+		}
+		return nil
+	})
+	for _, run := range []*store.Run{passed, failed} {
+		ctx, stop := context.WithCancel(t.Context())
+		end := make(chan struct{})
+		go func() {
+			defer close(end)
+			_, _ = s.runner.Work(ctx, run.ID)
+		}()
+		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+			now, err := s.runner.Store.Run(t.Context(), run.ID)
+			s.must(err)
+			if now.State == store.Completed {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("it does not end")
+			}
+		}
+		stop() // the end of the process
+		<-end
+	}
+	s.gh.Fault(nil)
+	s.runner.Settings.Hosts[0].Name = "hostB"
+	s.must(s.runner.Post(t.Context()))
+	if k := s.check(passed); k.Conclusion != "success" || !strings.HasPrefix(k.Title, "1 succeeded") {
+		t.Errorf("%+v", k)
+	}
+	if k := s.check(failed); k.Conclusion != "failure" {
+		t.Errorf("%+v", k)
+	}
+}
+
+// What waits for others, however much of it there is, does not keep from being
+// posted what is behind it.
+func TestPostInTurn(t *testing.T) {
+	s := newScene(t)
+	s.create(bot.ClassCode, commit("1"), s.flow("a=ok", "b=ok"), "a", "b") // it does not end
+	ended := func(id, sha string, checks ...store.Check) *store.Run {
+		t.Helper()
+		run := &store.Run{
+			ID: id, Key: id, Class: bot.ClassComment, Repo: testRepo, Installation: s.install, SHA: sha, Origin: store.Origin{Event: "issue_comment"},
+			Spec: store.Spec{ConfigPath: "jobs.yaml", Config: s.flow("a=ok"), Roots: []string{"a"}},
+		}
+		s.must(s.runner.Store.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			_, _, err := tx.CreateRun(ctx, run)
+			return err
+		}))
+		claim, err := s.runner.Store.Claim(t.Context(), id)
+		s.must(err)
+		s.must(claim.Finish(t.Context(), &flow.Run{
+			Schema: flow.ReportSchema, ID: id, Conclusion: flow.Success, CompletedAt: time.Now(),
+			Jobs: []flow.JobReport{{Key: "a@hostA", Project: "a", Status: flow.StatusCompleted, Conclusion: flow.Success}},
+		}, func(ctx context.Context, tx *store.Tx) error {
+			for _, c := range checks {
+				c.Run = id
+				if err := tx.SaveCheck(ctx, c); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+		s.must(claim.Release(t.Context()))
+		return run
+	}
+	last := store.Check{ExternalID: "last word", Final: []byte("success")}
+	for n := range 120 {
+		ended(fmt.Sprintf("1-%03d", n), commit("1"), last, store.Check{ExternalID: "held", ID: 1})
+	}
+	s.repo.AddCommit(commit("2"))
+	behind := ended("2-000", commit("2"), last)
+	for range 2 {
+		s.must(s.runner.Post(t.Context()))
+	}
+	if k := s.check(behind); k.Conclusion != "success" {
 		t.Errorf("%+v", k)
 	}
 }

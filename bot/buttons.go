@@ -89,7 +89,8 @@ func (c *clicked) read() bool {
 }
 
 // find finds the run, and the job, of the check run: its external_id says it.
-// Of a suite it is the newest run of code.
+// Of a suite it is the newest run of code: of the repository's own, if it has
+// any, whoever has the same commit in a fork.
 func (c *clicked) find(ctx context.Context) error {
 	page, err := c.Store.Runs(ctx, store.Filter{Repo: c.ev.Repo.FullName, SHA: c.sha, Limit: store.MaxPage})
 	if err != nil {
@@ -103,7 +104,11 @@ func (c *clicked) find(ctx context.Context) error {
 		r := &page.Runs[i].Run
 		prefix, _, _ := strings.Cut(id, "/")
 		switch {
-		case c.ev.CheckSuite != nil && (r.Class == ClassCode || r.Class == ClassMergeGroup), id == r.ID:
+		case c.ev.CheckSuite != nil:
+			if isCode(r) && (c.run == nil || c.run.Origin.Fork && !r.Origin.Fork) {
+				c.run = r
+			}
+		case id == r.ID:
 			c.run = r
 			return nil
 		case strings.HasPrefix(id, approvalPrefix) && id == approvalID(r):
@@ -187,7 +192,7 @@ func (c *clicked) approve(ctx context.Context) error {
 		return tx.Processed(ctx, c.delivery.ID)
 	})
 	if err == nil && !approved {
-		return c.refuse(ctx, "another commit was pushed meanwhile", "look at it, and approve that one")
+		return c.refuse(ctx, errOvertaken.msg, errOvertaken.hint)
 	}
 	return err
 }
@@ -217,7 +222,11 @@ func (c *clicked) again(ctx context.Context) error {
 		return c.refuse(ctx, "nothing failed in run "+c.run.ID, "use Re-run all")
 	}
 	run.Key, run.Origin.Event, run.Origin.Sender = key, c.ev.Name, c.ev.Sender.Login
-	return c.Store.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+	revoked := false
+	err = c.Store.Tx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		if revoked, err = unapproved(ctx, tx, run); revoked || err != nil {
+			return err
+		}
 		made, created, err := tx.CreateRun(ctx, run)
 		if err != nil {
 			return err
@@ -227,6 +236,10 @@ func (c *clicked) again(ctx context.Context) error {
 		}
 		return tx.Processed(ctx, c.delivery.ID)
 	})
+	if err == nil && revoked {
+		return c.refuse(ctx, errOvertaken.msg, errOvertaken.hint)
+	}
+	return err
 }
 
 // wants reports whether a job is to run again.

@@ -163,6 +163,9 @@ type problem struct{ msg, hint string }
 
 func (p problem) Error() string { return p.msg }
 
+// errOvertaken is why what was decided about a fork's head is not done.
+var errOvertaken = problem{"another commit was pushed meanwhile", "look at it, and approve that one"}
+
 // tell shows what was decided: a reaction, and what has to be said in words in
 // one reply, which the next one replaces.
 func (a *asked) tell(ctx context.Context) error {

@@ -32,14 +32,24 @@ func (a *asked) done(ctx context.Context, c comment.Command) (bool, error) {
 	return err == nil, err
 }
 
-// create has a run created.
-func (a *asked) create(run *store.Run) {
-	a.effects = append(a.effects, func(ctx context.Context, tx *store.Tx) error {
+// create has a run created, unless its approval is taken back until then.
+func (a *asked) create(c comment.Command, run *store.Run) {
+	revoked := false
+	a.effects = append(a.effects, func(ctx context.Context, tx *store.Tx) (err error) {
+		if revoked, err = unapproved(ctx, tx, run); revoked || err != nil {
+			return err
+		}
 		made, created, err := tx.CreateRun(ctx, run)
 		if created {
 			a.log.Info("run created", "run", made.ID, "sha", run.SHA, "projects", run.Spec.Roots, "rerun_of", run.Origin.RerunOf)
 		}
 		return err
+	})
+	a.answer(c, func(context.Context, comment.Command) (string, error) {
+		if revoked {
+			return "", errOvertaken
+		}
+		return "", nil
 	})
 }
 
@@ -62,7 +72,7 @@ func (a *asked) run(ctx context.Context, c comment.Command) error {
 		return nil
 	}
 	run.Spec.Roots = rootsOf(plan)
-	a.create(run)
+	a.create(c, run)
 	return nil
 }
 
@@ -71,6 +81,10 @@ func (a *asked) newRun(ctx context.Context, c comment.Command) (*store.Run, erro
 	config, err := a.configuration(ctx)
 	if errors.Is(err, githubapp.ErrNotFound) {
 		a.fail(c, "there is no "+a.Settings.ConfigPath, "")
+		return nil, nil
+	}
+	if errors.Is(err, githubapp.ErrNotFile) || errors.Is(err, githubapp.ErrTooLarge) {
+		a.fail(c, a.Settings.ConfigPath+" cannot be read: "+firstLine(err), "")
 		return nil, nil
 	}
 	if err != nil {
@@ -82,7 +96,7 @@ func (a *asked) newRun(ctx context.Context, c comment.Command) (*store.Run, erro
 		vars[v.Name] = v.Value
 	}
 	return &store.Run{
-		ID: flow.NewRunID(), Key: a.key(c), Class: ClassComment, Repo: a.ev.Repo.FullName, Installation: a.ev.Installation,
+		ID: flow.NewRunID(), Key: a.key(c), Class: ClassComment, Repo: a.ev.Repo.FullName, RepoID: a.ev.Repo.ID, Installation: a.ev.Installation,
 		SHA: a.pull.HeadSHA, Ref: fmt.Sprintf("refs/pull/%d/head", a.pull.Number), Branch: a.pull.HeadRef,
 		Origin: store.Origin{
 			Event: a.ev.Name, PullNumber: int64(a.pull.Number), Fork: a.subject.Fork, Sender: a.ev.Comment.Author.Login, Title: a.pull.Title,
@@ -217,7 +231,7 @@ func (a *asked) retry(ctx context.Context, c comment.Command) error {
 	if d, err := time.ParseDuration(c.Flags["--timeout"]); err == nil {
 		run.Spec.Timeout = d
 	}
-	a.create(run)
+	a.create(c, run)
 	return nil
 }
 
@@ -276,7 +290,7 @@ func (a *asked) ok(c comment.Command) {
 	})
 	a.answer(c, func(ctx context.Context, _ comment.Command) (string, error) {
 		if !ok {
-			return "", problem{"another commit was pushed meanwhile", "look at it, and approve that one"}
+			return "", errOvertaken
 		}
 		a.log.Info("approved", "sha", allowed.SHA, "runs", released)
 		last, err := a.last(ctx)

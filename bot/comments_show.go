@@ -61,6 +61,9 @@ func (a *asked) planChange(ctx context.Context, run *store.Run, text string) (st
 		if errors.Is(err, githubapp.ErrNotFound) {
 			return "All of it is new: " + name + " has no " + checks.Code(a.Settings.ConfigPath) + ".\n", nil
 		}
+		if errors.Is(err, githubapp.ErrNotFile) || errors.Is(err, githubapp.ErrTooLarge) {
+			return "It cannot be compared with " + name + ", where " + checks.Code(a.Settings.ConfigPath) + " cannot be read: " + checks.Text(firstLine(err)) + ".\n", nil
+		}
 		return "", err
 	}
 	plan, err := a.mayRun(&old)

@@ -148,6 +148,9 @@ func (i *Intake) code(ctx context.Context, d *store.Delivery, ev *event.Event, t
 	if err != nil {
 		return err
 	}
+	if c.queued() && len(run.Spec.Roots) == 0 {
+		return i.processed(ctx, d.ID)
+	}
 	return i.create(ctx, d.ID, run, &c, log)
 }
 
@@ -200,6 +203,14 @@ func (c *change) configRef(ctx context.Context) (string, error) {
 	return c.sha, nil
 }
 
+// queued reports whether a merge queue has made the commit and pushed it. Its
+// merge_group event is the one that a check answers: that the push selects
+// nothing must not stand for the result, as it comes at the same moment.
+func (c *change) queued() bool { return c.Name == "push" && strings.HasPrefix(c.branch, queueBranches) }
+
+// queueBranches are those that merge queues make, and people cannot push to.
+const queueBranches = "gh-readonly-queue/"
+
 func (c *change) fork() bool { return c.pull != nil && c.pull.Fork }
 
 // newRun decides what of the configuration runs. One that is wrong makes a run
@@ -207,7 +218,7 @@ func (c *change) fork() bool { return c.pull != nil && c.pull.Fork }
 func (i *Intake) newRun(ctx context.Context, ev *event.Event, c *change, outdated string) (*store.Run, error) {
 	run := &store.Run{
 		ID: flow.NewRunID(), Key: trigger.CodeKey(ev.Repo.FullName, c.sha, trigger.Digest(c.config)), Class: ClassCode,
-		Repo: ev.Repo.FullName, Installation: ev.Installation, SHA: c.sha, Ref: c.ref, Branch: c.branch,
+		Repo: ev.Repo.FullName, RepoID: ev.Repo.ID, Installation: ev.Installation, SHA: c.sha, Ref: c.ref, Branch: c.branch,
 		Origin: store.Origin{Event: ev.Name, Sender: ev.Sender.Login, Fork: c.fork()},
 		Spec:   store.Spec{ConfigPath: i.Settings.ConfigPath, Config: c.config},
 	}
@@ -231,7 +242,7 @@ func (i *Intake) newRun(ctx context.Context, ev *event.Event, c *change, outdate
 	switch {
 	case err != nil:
 		run.Origin.Reason = "the configuration is wrong"
-	case event.SkipsCI(message) && ev.MergeGroup == nil:
+	case event.SkipsCI(message) && ev.MergeGroup == nil && !c.fork(): // a stranger does not get a green check for three words
 		run.Origin.Reason = "the commit's message asks for it with [skip ci]"
 	case outdated != "" && file.Overlap.Value != string(trigger.RunBeside): // where all run, their order is of no matter
 		run.Origin.Reason = outdated

@@ -103,8 +103,14 @@ func (i *Intake) ask(ctx context.Context, repo *githubapp.Repo, run *store.Run) 
 	case err != nil && !errors.Is(err, store.ErrNotFound):
 		return false, err
 	}
+	at := *run
+	at.CreatedAt = time.Now()
+	name, err := checkName(ctx, i.Store, &at)
+	if err != nil {
+		return false, err
+	}
 	v := checks.Verdict{
-		Repo: run.Repo, SHA: run.SHA, Name: codeCheck, ExternalID: approvalID(run), Conclusion: checks.ActionRequired,
+		Repo: run.Repo, SHA: run.SHA, Name: name, ExternalID: approvalID(run), Conclusion: checks.ActionRequired,
 		Title: "waits for an approval: the code is of a fork", Approve: true,
 		Summary: fmt.Sprintf("Nothing of it runs before somebody with write access has looked at commit `%s`, and either clicks Approve or comments\n\n    /cromt ok %[1]s\n\nIt gets no secrets, and only hosts that take forks. A new push needs a new approval.\n", run.SHA),
 	}
@@ -114,8 +120,8 @@ func (i *Intake) ask(ctx context.Context, repo *githubapp.Repo, run *store.Run) 
 	return true, repo.Checks().Post(ctx, v)
 }
 
-// unapproved reports whether a new run has to wait: its commit is of a fork,
-// and not approved.
+// unapproved reports whether a new run has to wait, or must not be: its commit
+// is of a fork, and not approved.
 func unapproved(ctx context.Context, tx *store.Tx, run *store.Run) (bool, error) {
 	if !run.Origin.Fork || len(run.Spec.Roots) == 0 {
 		return false, nil

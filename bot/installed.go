@@ -39,13 +39,13 @@ func (i *Installed) Changed(ctx context.Context, installation int64) error {
 }
 
 func (i *Installed) set(ctx context.Context, installation int64, repos []githubapp.Installed) error {
-	branches := map[string]string{}
+	var list []store.Repo
 	for _, r := range repos {
 		if !r.Archived && r.DefaultBranch != "" {
-			branches[r.FullName] = r.DefaultBranch
+			list = append(list, store.Repo{Name: r.FullName, ID: r.ID, Branch: r.DefaultBranch})
 		}
 	}
-	return i.Store.SetInstalled(ctx, installation, branches)
+	return i.Store.SetInstalled(ctx, installation, list)
 }
 
 // All asks for all installations and their repositories, unless some replica

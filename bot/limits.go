@@ -120,8 +120,8 @@ const (
 	deliveryAge  = 3 * 24 * time.Hour
 	sweepOverlap = time.Minute
 	// sweepAsks in a turn, of which there is one each choreInterval while there
-	// are more: as the App itself it sends 60 requests that change something a
-	// minute, and needs some for tokens.
+	// are more: as the App itself it sends 150 requests that change something
+	// a minute, and needs most of them for tokens.
 	sweepAsks = 30
 	// maxAsks for one delivery, askGap after the first, then after twice as
 	// long each time: within 21 hours what is in the way is gone, or it is the

@@ -16,10 +16,17 @@ import (
 
 // Post tells GitHub how runs have ended that it does not know of yet: it was
 // down, or this process was. It is called every now and then.
+//
+// Each time it goes on behind those of the last time, and begins anew at the
+// end: what cannot be posted for long does not keep others from their turn.
 func (r *Runner) Post(ctx context.Context) error {
-	open, err := r.Store.Unposted(ctx, postBatch)
+	open, err := r.Store.Unposted(ctx, r.looked, postBatch)
 	if err != nil {
 		return err
+	}
+	r.looked = ""
+	if len(open) == postBatch {
+		r.looked = open[len(open)-1].Run
 	}
 	var runs []string
 	for _, c := range open {
@@ -131,14 +138,18 @@ func (w *work) postReport(ctx context.Context, held bool) error {
 	if err != nil {
 		return err
 	}
-	if w.plan, err = w.makePlan(); err != nil {
+	var list flow.ErrorList
+	if w.plan, err = w.makePlan(); errors.As(err, &list) {
+		return w.postWithoutPlan(ctx, report)
+	}
+	if err != nil {
 		return err
 	}
-	if held && w.othersOpen(ctx) {
-		return nil
-	}
 	history, err := w.Store.History(ctx, w.run.ID, w.plan)
-	if err != nil {
+	if errors.Is(err, flow.ErrOtherPlan) {
+		return w.postWithoutPlan(ctx, report)
+	}
+	if err != nil || held && w.othersOpen(ctx) {
 		return err
 	}
 	reporter, err := w.reporter(ctx)
@@ -161,4 +172,32 @@ func (w *work) postReport(ctx context.Context, held bool) error {
 	}
 	reporter.SetRun(report)
 	return w.acknowledge(ctx, reporter)
+}
+
+// postWithoutPlan posts the end of a run whose plan cannot be had any more: the
+// App's configuration has changed since. Of other runs of the commit only that
+// they have not passed is shown.
+func (w *work) postWithoutPlan(ctx context.Context, report *flow.Run) error {
+	w.plan = &flow.Plan{}
+	if w.name == manualCheck {
+		return w.postEnd(ctx, report, nil)
+	}
+	others, err := w.others(ctx, w.run, func(project string) bool {
+		return slices.ContainsFunc(report.Jobs, func(j flow.JobReport) bool { return j.Project == project })
+	})
+	if err != nil {
+		return err
+	}
+	return w.postEnd(ctx, report, others)
+}
+
+func (w *work) postEnd(ctx context.Context, report *flow.Run, others []checks.Other) error {
+	v := w.verdict(report.Conclusion, checks.Title(report))
+	v.Summary = "The App's configuration has changed since: more than this cannot be shown here.\n"
+	for _, o := range others {
+		if report.Conclusion.Passed() && !o.Job.Conclusion.Passed() {
+			v.Conclusion, v.Title = flow.Failure, "not all of the commit's other jobs have passed"
+		}
+	}
+	return errors.Join(w.tellJobs(ctx, report), w.tell(ctx, v))
 }

@@ -20,7 +20,7 @@ func (i *Intake) rerun(ctx context.Context, id string, again func(*flow.JobRepor
 		return nil, err
 	}
 	run := &store.Run{
-		ID: flow.NewRunID(), Class: old.Class, Repo: old.Repo, Installation: old.Installation, SHA: old.SHA, Ref: old.Ref, Branch: old.Branch,
+		ID: flow.NewRunID(), Class: old.Class, Repo: old.Repo, RepoID: old.RepoID, Installation: old.Installation, SHA: old.SHA, Ref: old.Ref, Branch: old.Branch,
 		Origin: old.Origin, Spec: old.Spec,
 	}
 	run.Origin.RerunOf, run.Spec.Kept = old.ID, nil

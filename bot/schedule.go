@@ -89,7 +89,7 @@ func (s *Scheduler) fire(ctx context.Context, r *store.Repo, sc store.Schedule, 
 	}
 	tick := trigger.Due(file, sc.Project, last, now)
 	run := &store.Run{
-		ID: flow.NewRunID(), Key: trigger.ScheduleKey(r.Name, sc.Project, tick), Class: ClassSchedule, Repo: r.Name, Installation: r.Installation,
+		ID: flow.NewRunID(), Key: trigger.ScheduleKey(r.Name, sc.Project, tick), Class: ClassSchedule, Repo: r.Name, RepoID: r.ID, Installation: r.Installation,
 		SHA: r.SHA, Ref: "refs/heads/" + r.Branch, Branch: r.Branch,
 		Origin: store.Origin{Event: "schedule", Title: sc.Project + " at " + tick.Format("2006-01-02 15:04 UTC"), Reason: "crontab " + sc.Crontab},
 		Spec:   store.Spec{ConfigPath: s.Installed.ConfigPath, Config: r.Config, Roots: []string{sc.Project}},

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,7 +32,15 @@ func TestSchedule(t *testing.T) {
 	}
 	fire(time.Now(), 0) // what was due before it was known
 	head := p.commit(scheduled + "  more: {path: /x}\n")
-	fire(now.Add(time.Hour+time.Second), 1)
+	var all sync.WaitGroup
+	for range 8 { // as replicas do
+		all.Go(func() {
+			if err := p.scheduler.Fire(t.Context(), now.Add(time.Hour+time.Second)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
 	fire(now.Add(time.Hour+time.Second), 1)
 	fire(now.Add(time.Hour+time.Minute), 1)
 	run, err := p.store.Run(t.Context(), p.runs(bot.ClassSchedule)[0].ID)

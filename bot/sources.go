@@ -46,6 +46,9 @@ func (s *Sources) Own(ctx context.Context, repo *githubapp.Repo, cloneURL, sha s
 	name := filepath.Join(s.dir, fmt.Sprintf("%x.tar.gz", sum[:16]))
 	for {
 		digest, err := os.ReadFile(name + ".sha256")
+		if err == nil && len(digest) != 2*sha256.Size { // a crash while it was written
+			err = fs.ErrNotExist
+		}
 		if err == nil {
 			now := time.Now()
 			_ = os.Chtimes(name, now, now)

@@ -16,7 +16,6 @@ import (
 	"github.com/cromt/cromt/bot/store"
 	"github.com/cromt/cromt/bot/trust"
 	"github.com/cromt/cromt/flow"
-	"github.com/cromt/cromt/sparky"
 )
 
 // Runner works runs: it plans a run from what was pinned when it was created,
@@ -28,6 +27,8 @@ type Runner struct {
 	Metrics  *Metrics
 	Sources  *Sources
 	Logger   *slog.Logger
+
+	looked string // the run that Post has come to; "": it begins
 }
 
 // The causes for which a slice of a run's work ends before the run.
@@ -44,6 +45,9 @@ func (r *Runner) Work(ctx context.Context, id string) (again time.Duration, err 
 		return 0, err
 	}
 	w := r.newWork(run)
+	if err := w.nameCheck(ctx); err != nil {
+		return 0, err
+	}
 	if run.CancelledBy == "" {
 		ahead, err := r.ahead(ctx, run)
 		if err != nil {
@@ -63,9 +67,6 @@ func (r *Runner) Work(ctx context.Context, id string) (again time.Duration, err 
 	}()
 	// Until now another event could add to what it runs.
 	if w.run, err = r.Store.Run(ctx, id); err != nil || idle(w.run) {
-		return 0, err
-	}
-	if err := w.nameCheck(ctx); err != nil {
 		return 0, err
 	}
 	r.Metrics.working.Inc()
@@ -282,69 +283,6 @@ func (w *work) hostName(url string) string {
 		return ""
 	}
 	return h.Name
-}
-
-// executor is what runs the plan's jobs on the hosts of the configuration.
-func (w *work) executor(ctx context.Context) (*sparky.Executor, error) {
-	secrets, err := w.secrets()
-	if err != nil {
-		return nil, checks.Permanent(err)
-	}
-	own, err := w.own(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return sparky.NewExecutor(sparky.ExecutorConfig{
-		Host: w.host, Secrets: secrets, CloneFor: w.credential, Admit: w.admit, Own: own,
-		Storage: w.plan.File.Storage.Value, RunID: w.run.ID, Logger: w.log,
-	}), nil
-}
-
-// own is the run's own repository. Our agent is sent an archive, a real Sparky
-// clones it; but of a private one it gets no token for the code of a fork.
-func (w *work) own(ctx context.Context) (sparky.OwnSource, error) {
-	own := sparky.OwnSource{URL: w.Settings.cloneURL(w.run.Repo), Commit: w.run.SHA}
-	if !slices.ContainsFunc(w.plan.Jobs, func(j *flow.Job) bool { return j.Source.Kind == flow.SourceOwn }) {
-		return own, nil
-	}
-	own, err := w.Sources.Own(ctx, w.repo, own.URL, w.run.SHA)
-	if err == nil && w.run.Origin.Fork {
-		var private bool
-		if private, err = w.seen.private(ctx, w.repo); private {
-			own.URL = ""
-		}
-	}
-	return own, err
-}
-
-// host is how a job's host is reached.
-func (w *work) host(url string) (sparky.HostConfig, error) {
-	if host, ok := w.poolHost(url); ok {
-		return host, nil
-	}
-	e, err := w.hosts.Resolve(url, flow.Pos{})
-	if err != nil {
-		return sparky.HostConfig{}, err
-	}
-	return w.Settings.Host(e)
-}
-
-// secrets are the values that the plan's jobs ask for.
-func (w *work) secrets() (map[string]string, error) {
-	values := map[string]string{}
-	for _, j := range w.plan.Jobs {
-		for _, name := range j.Secrets {
-			if values[name] != "" {
-				continue
-			}
-			value, err := w.Settings.Secret(w.run.Repo, name)
-			if err != nil {
-				return nil, err
-			}
-			values[name] = value
-		}
-	}
-	return values, nil
 }
 
 // reporter shows the run as check runs.

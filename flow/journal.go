@@ -115,10 +115,11 @@ func DecodeEvents(p *Plan, lines [][]byte) ([]Event, error) {
 		if err != nil {
 			return nil, fmt.Errorf("event %d: %w", i+1, err)
 		}
+		// Before the others, whose jobs this plan may not have.
+		if i == 0 && (ev.Kind != RunStarted || ev.Message != p.Digest()) {
+			return nil, ErrOtherPlan
+		}
 		events = append(events, ev)
-	}
-	if len(events) > 0 && (events[0].Kind != RunStarted || events[0].Message != p.Digest()) {
-		return nil, ErrOtherPlan
 	}
 	return events, nil
 }

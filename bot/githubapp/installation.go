@@ -94,6 +94,7 @@ func (a *App) Repositories(ctx context.Context, installation int64) ([]string, e
 // Installed is a repository that the App is installed for.
 type Installed struct {
 	FullName      string
+	ID            int64
 	DefaultBranch string
 	Archived      bool // nothing can be written to it
 }
@@ -122,7 +123,7 @@ func (a *App) Installed(ctx context.Context, installation int64) ([]Installed, e
 			return nil, fmt.Errorf("repositories of installation %d: %w", installation, explain(c, err, needMetadata))
 		}
 		for _, r := range page.Repositories {
-			all = append(all, Installed{r.GetFullName(), r.GetDefaultBranch(), r.GetArchived()})
+			all = append(all, Installed{r.GetFullName(), r.GetID(), r.GetDefaultBranch(), r.GetArchived()})
 		}
 		o.Page = resp.NextPage
 	}

@@ -21,6 +21,10 @@ const (
 	// rejectedAge is how old a token must be for a 401 to mean that it was
 	// revoked, so that another one is worth minting.
 	rejectedAge = 10 * time.Second
+	// appWrites a minute of the App itself, for all installations together:
+	// minting a token is one for each repository and hour. They create nothing
+	// that people see, so that GitHub's limit is its 900 points, 5 for each.
+	appWrites = 150
 	// maxRepos whose tokens are kept at a time; with more, all are forgotten
 	// and minted again.
 	maxRepos = 10_000

@@ -76,6 +76,12 @@ func (a *App) UserToken(ctx context.Context, code, redirect, verifier string) (t
 	return got.Token, expires, nil
 }
 
+// Readable is a repository that a person can read.
+type Readable struct {
+	FullName string
+	ID       int64 // which it keeps, whatever its name
+}
+
 // Reader is a person who has signed in.
 type Reader struct {
 	app    *App
@@ -124,17 +130,17 @@ func (r *Reader) Login(ctx context.Context) (string, error) {
 	return u.GetLogin(), err
 }
 
-// Repositories returns the full names of the repositories that have installed
-// the App and that the person has been given access to; public ones of others
-// are not among them. It stops at MaxReadable.
-func (r *Reader) Repositories(ctx context.Context) ([]string, error) {
+// Repositories returns the repositories that have installed the App and that
+// the person has been given access to; public ones of others are not among
+// them. It stops at MaxReadable.
+func (r *Reader) Repositories(ctx context.Context) ([]Readable, error) {
 	installations, err := pages(ctx, r, "installations", func(ctx context.Context, o *github.ListOptions) ([]*github.Installation, *github.Response, error) {
 		return r.client.API().Apps.ListUserInstallations(ctx, o)
 	})
 	if err != nil {
 		return nil, err
 	}
-	var names []string
+	var all []Readable
 	for _, in := range installations {
 		repos, err := pages(ctx, r, "repositories", func(ctx context.Context, o *github.ListOptions) ([]*github.Repository, *github.Response, error) {
 			page, resp, err := r.client.API().Apps.ListUserRepos(ctx, in.GetID(), o)
@@ -150,13 +156,13 @@ func (r *Reader) Repositories(ctx context.Context) ([]string, error) {
 			return nil, err
 		}
 		for _, repo := range repos {
-			names = append(names, repo.GetFullName())
+			all = append(all, Readable{repo.GetFullName(), repo.GetID()})
 		}
-		if len(names) >= MaxReadable {
-			return names[:MaxReadable], nil
+		if len(all) >= MaxReadable {
+			return all[:MaxReadable], nil
 		}
 	}
-	return names, nil
+	return all, nil
 }
 
 // pages returns what all pages of a list hold, up to MaxReadable.
@@ -179,12 +185,12 @@ func pages[T any](ctx context.Context, r *Reader, what string, get func(context.
 	return all, nil
 }
 
-// CanRead reports whether the person can read a repository, public ones
-// included.
-func (r *Reader) CanRead(ctx context.Context, fullName string) (bool, error) {
+// CanRead returns the id of the repository of a name if the person can read
+// it, public ones included, else 0.
+func (r *Reader) CanRead(ctx context.Context, fullName string) (id int64, err error) {
 	owner, name, err := checks.SplitRepo(fullName)
 	if err != nil {
-		return false, nil //nolint:nilerr // nobody can read what is no repository
+		return 0, nil //nolint:nilerr // nobody can read what is no repository
 	}
 	var repo *github.Repository
 	err = r.do(ctx, "repository "+fullName, func(ctx context.Context) (err error) {
@@ -193,11 +199,13 @@ func (r *Reader) CanRead(ctx context.Context, fullName string) (bool, error) {
 	})
 	switch checks.StatusOf(err) {
 	case http.StatusNotFound, http.StatusForbidden, http.StatusUnavailableForLegalReasons:
-		return false, nil
+		return 0, nil
 	}
-	// A repository that was renamed answers under its new name; another one
-	// that has taken the old name is not the one that is asked for.
-	return err == nil && strings.EqualFold(repo.GetFullName(), fullName), err
+	// A repository that was renamed answers under its new name.
+	if err != nil || !strings.EqualFold(repo.GetFullName(), fullName) {
+		return 0, err
+	}
+	return repo.GetID(), nil
 }
 
 // Public reports whether everybody can read the repository, and names its

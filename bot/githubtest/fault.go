@@ -19,6 +19,8 @@ type Fault struct {
 	// Delay is how long the request takes to arrive. When its sender gives up
 	// before that, it has no effect.
 	Delay time.Duration
+	// Hold, if not nil, is closed when the request may arrive.
+	Hold <-chan struct{}
 	// DropBefore and DropAfter end the connection without an answer: before
 	// the request took effect, or after.
 	DropBefore, DropAfter bool
@@ -51,6 +53,18 @@ func (s *Server) faultOf(r *http.Request, n int) Fault {
 		return *f
 	}
 	return Fault{}
+}
+
+// wait lasts for as long as the fault says, or until the request's sender is
+// gone.
+func (f Fault) wait(ctx context.Context) error {
+	if f.Hold != nil {
+		select {
+		case <-f.Hold:
+		case <-ctx.Done():
+		}
+	}
+	return wait(ctx, f.Delay)
 }
 
 // wait lasts for d, or until the request's sender is gone.

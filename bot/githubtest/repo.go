@@ -42,12 +42,19 @@ func (s *Server) addRepo(fullName string) *Repo {
 	key := strings.ToLower(fullName)
 	if s.repos[key] == nil {
 		s.repos[key] = &Repo{
-			s: s, id: s.nextID(), fullName: fullName, born: time.Now(),
+			s: s, id: int64(len(s.repos) + 1), fullName: fullName, born: time.Now(),
 			commits: map[string]bool{}, branches: map[string]string{}, files: map[string]map[string]string{},
 			pulls: map[int]*Pull{}, permissions: map[string]string{}, modes: map[string]string{}, messages: map[string]Message{}, compared: map[string][]string{},
 		}
 	}
 	return s.repos[key]
+}
+
+// Remade makes it another repository of the same name: the old one was deleted.
+func (r *Repo) Remade() {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	r.id = r.s.nextID() + 1_000_000
 }
 
 // AddCommit adds a commit, on no branch.

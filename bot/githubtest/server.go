@@ -138,7 +138,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 	if tok != nil {
 		defer s.leave(tok)
 	}
-	if err := wait(r.Context(), f.Delay); err != nil {
+	if err := f.wait(r.Context()); err != nil {
 		return err
 	}
 	a := refused

@@ -73,10 +73,10 @@ func (s *Store) Checks(ctx context.Context, run string) ([]Check, error) {
 	return all, nil
 }
 
-// Unposted returns check runs whose final state GitHub does not have, those
-// of the oldest runs first, at most limit.
-func (s *Store) Unposted(ctx context.Context, limit int) ([]Check, error) {
-	all, err := list(ctx, s.reader(), scanCheck, `SELECT `+checkColumns+` FROM checks WHERE acked < version ORDER BY run, external_id LIMIT ?`, limit)
+// Unposted returns check runs whose final state GitHub does not have, of runs
+// after that one, "" for all: those of the oldest runs first, at most limit.
+func (s *Store) Unposted(ctx context.Context, after string, limit int) ([]Check, error) {
+	all, err := list(ctx, s.reader(), scanCheck, `SELECT `+checkColumns+` FROM checks WHERE acked < version AND run > ? ORDER BY run, external_id LIMIT ?`, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("checks unposted: %w", err)
 	}

@@ -86,8 +86,8 @@ func TestInstalled(t *testing.T) {
 			}
 			return out
 		}
-		must(t, s.SetInstalled(t.Context(), 7, map[string]string{"octo/app": "main", "octo/lib": "main"}))
-		must(t, s.SetInstalled(t.Context(), 8, map[string]string{"acme/app": "trunk"}))
+		must(t, s.SetInstalled(t.Context(), 7, []store.Repo{{Name: "octo/app", Branch: "main"}, {Name: "octo/lib", Branch: "main"}}))
+		must(t, s.SetInstalled(t.Context(), 8, []store.Repo{{Name: "acme/app", Branch: "trunk"}}))
 		if got := names(s.ReposToRead(t.Context(), time.Now(), 9)); len(got) != 3 {
 			t.Errorf("to read: %v", got)
 		}
@@ -116,7 +116,7 @@ func TestInstalled(t *testing.T) {
 			t.Errorf("%+v", again)
 		}
 		// Another default branch is read anew.
-		must(t, s.SetInstalled(t.Context(), 7, map[string]string{"octo/app": "next"}))
+		must(t, s.SetInstalled(t.Context(), 7, []store.Repo{{Name: "octo/app", Branch: "next"}}))
 		if got := names(s.ReposToRead(t.Context(), now, 9)); len(got) != 2 {
 			t.Errorf("to read: %v", got)
 		}
@@ -129,6 +129,45 @@ func TestInstalled(t *testing.T) {
 		}
 		if got := names(s.ReposToRead(t.Context(), now, 9)); len(got) != 1 || got[0] != "acme/app" {
 			t.Errorf("left: %v", got)
+		}
+	})
+}
+
+// A repository that the App is removed from has its runs cancelled, one that
+// is renamed has not; and one that gets the name of another has none of its
+// runs, whoever learns of it first.
+func TestRemoved(t *testing.T) {
+	each(t, func(t *testing.T, address string) {
+		s := open(t, address)
+		set := func(repos ...store.Repo) { t.Helper(); must(t, s.SetInstalled(t.Context(), 7, repos)) }
+		by := func(id string) string { t.Helper(); return value[*store.Run](t)(s.Run(t.Context(), id)).CancelledBy }
+		app, renamed := store.Repo{Name: "octo/app", ID: 11, Branch: "main"}, store.Repo{Name: "octo/new", ID: 11, Branch: "main"}
+		set(app)
+		first := aRun(1)
+		first.RepoID = 11
+		create(t, s, first)
+		set(renamed)
+		if got := by(first.ID); got != "" {
+			t.Errorf("renamed: cancelled by %q", got)
+		}
+		set()
+		if got := by(first.ID); got != "the App being removed from the repository" {
+			t.Errorf("removed: cancelled by %q", got)
+		}
+		second := aRun(2)
+		second.RepoID = 12
+		create(t, s, second) // before the list of repositories is known
+		set(store.Repo{Name: "octo/app", ID: 12, Branch: "main"})
+		page := value[*store.Page](t)(s.Runs(t.Context(), store.Filter{Repo: "octo/app"}))
+		if len(page.Runs) != 1 || page.Runs[0].ID != second.ID || by(second.ID) != "" {
+			t.Errorf("%+v", page.Runs)
+		}
+		if r := value[*store.Run](t)(s.Run(t.Context(), first.ID)); r.Repo != "octo/app 11" || r.RepoID != 11 {
+			t.Errorf("%+v", r)
+		}
+		set(store.Repo{Name: "octo/app", ID: 13, Branch: "main"}) // made anew under the eyes of the App
+		if page := value[*store.Page](t)(s.Runs(t.Context(), store.Filter{Repo: "octo/app"})); len(page.Runs) != 0 || by(second.ID) == "" {
+			t.Errorf("%+v", page.Runs)
 		}
 	})
 }

@@ -29,6 +29,7 @@ type Run struct {
 	// Class tells apart what does not supersede one another: code, comment, …
 	Class        string
 	Repo         string // owner/name
+	RepoID       int64  // GitHub's: another repository may get the name; 0: not known
 	Installation int64
 	SHA          string
 	Ref          string // refs/heads/main
@@ -81,9 +82,9 @@ func (tx *Tx) CreateRun(ctx context.Context, r *Run) (run *Run, created bool, er
 	}
 	c.CreatedAt = fromMicros(micros(c.CreatedAt))
 	o := &c.Origin
-	n, err := tx.exec(ctx, `INSERT INTO runs (id, key, class, repo, installation, sha, ref, branch, event, pull, fork, sender, title, reason, rerun_of, state, created_at)
-		VALUES (`+marks(17)+`) ON CONFLICT (key) DO NOTHING`,
-		c.ID, c.Key, c.Class, c.Repo, c.Installation, c.SHA, c.Ref, c.Branch, o.Event, o.PullNumber, o.Fork, o.Sender, o.Title, o.Reason, o.RerunOf, c.State, micros(c.CreatedAt))
+	n, err := tx.exec(ctx, `INSERT INTO runs (id, key, class, repo, repo_id, installation, sha, ref, branch, event, pull, fork, sender, title, reason, rerun_of, state, created_at)
+		VALUES (`+marks(18)+`) ON CONFLICT (key) DO NOTHING`,
+		c.ID, c.Key, c.Class, c.Repo, c.RepoID, c.Installation, c.SHA, c.Ref, c.Branch, o.Event, o.PullNumber, o.Fork, o.Sender, o.Title, o.Reason, o.RerunOf, c.State, micros(c.CreatedAt))
 	if err != nil {
 		return nil, false, fmt.Errorf("run %s create: %w", c.ID, err)
 	}
@@ -164,7 +165,7 @@ func (s *Store) RunByKey(ctx context.Context, key string) (*Run, error) {
 	return getRun(ctx, s.reader(), `r.key = ?`, key)
 }
 
-const runColumns = `r.id, r.key, r.class, r.repo, r.installation, r.sha, r.ref, r.branch, r.event, r.pull, r.fork, r.sender, r.title, r.reason,
+const runColumns = `r.id, r.key, r.class, r.repo, r.repo_id, r.installation, r.sha, r.ref, r.branch, r.event, r.pull, r.fork, r.sender, r.title, r.reason,
 	r.rerun_of, r.state, r.conclusion, r.created_at, r.started_at, r.completed_at, r.cancelled_by, r.superseded_by`
 
 func scanRun(row scanner) (*Run, error) { return scanRunAnd(row) }
@@ -174,7 +175,7 @@ func scanRunAnd(row scanner, more ...any) (*Run, error) {
 	var r Run
 	var created, started, completed int64
 	o := &r.Origin
-	err := row.Scan(append([]any{&r.ID, &r.Key, &r.Class, &r.Repo, &r.Installation, &r.SHA, &r.Ref, &r.Branch, &o.Event, &o.PullNumber, &o.Fork,
+	err := row.Scan(append([]any{&r.ID, &r.Key, &r.Class, &r.Repo, &r.RepoID, &r.Installation, &r.SHA, &r.Ref, &r.Branch, &o.Event, &o.PullNumber, &o.Fork,
 		&o.Sender, &o.Title, &o.Reason, &o.RerunOf, &r.State, &r.Conclusion, &created, &started, &completed,
 		&r.CancelledBy, &r.SupersededBy}, more...)...)
 	if err != nil {

@@ -202,7 +202,7 @@ func TestChecks(t *testing.T) {
 			t.Helper()
 			must(t, s.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) error { return tx.SaveCheck(ctx, c) }))
 		}
-		unposted := func() []store.Check { return value[[]store.Check](t)(s.Unposted(t.Context(), 10)) }
+		unposted := func() []store.Check { return value[[]store.Check](t)(s.Unposted(t.Context(), "", 10)) }
 		save(store.Check{Run: "r", ExternalID: "a"})
 		save(store.Check{Run: "r", ExternalID: "a", ID: 5})
 		save(store.Check{Run: "r", ExternalID: "b", Final: []byte("green")})

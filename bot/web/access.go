@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -28,7 +27,8 @@ type access struct {
 	turn    chan struct{} // held by who asks GitHub
 	listed  time.Time
 	repos   []string
-	checked *cache[string, bool] // by name in lower case
+	ids     map[string]int64      // of repos, by name in lower case
+	checked *cache[string, int64] // the same of others; 0: may not be read
 }
 
 // accessCache keeps that of the last readers.
@@ -61,7 +61,7 @@ func (p *pages) reader(r *http.Request) (*reader, error) {
 		if err != nil {
 			return nil, err
 		}
-		a = &access{person: person, turn: make(chan struct{}, 1), checked: newCache[string, bool](maxChecked)}
+		a = &access{person: person, turn: make(chan struct{}, 1), checked: newCache[string, int64](maxChecked)}
 	}
 	p.access.put(key, a, time.Now())
 	return &reader{login: s.Login, id: s.Login, access: a}, nil
@@ -115,11 +115,12 @@ func (rd *reader) repos(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if repos == nil {
-		repos = []string{} // none, not all
+	a.repos, a.ids, a.listed = []string{}, map[string]int64{}, time.Now() // none, not all
+	for _, r := range repos {
+		a.repos = append(a.repos, r.FullName)
+		a.ids[strings.ToLower(r.FullName)] = r.ID
 	}
-	a.repos, a.listed = repos, time.Now()
-	return repos, nil
+	return a.repos, nil
 }
 
 func (a *access) lock(ctx context.Context) error {
@@ -133,8 +134,10 @@ func (a *access) lock(ctx context.Context) error {
 
 func (a *access) unlock() { <-a.turn }
 
-// canRead reports whether a reader may see what there is of a repository.
-func (rd *reader) canRead(ctx context.Context, repo string) (bool, error) {
+// canRead reports whether a reader may see what there is of a repository. id is
+// GitHub's, 0 for one that is not known: another repository may have got the
+// name, whose readers are others.
+func (rd *reader) canRead(ctx context.Context, repo string, id int64) (bool, error) {
 	a := rd.access
 	if a == nil {
 		return true, nil
@@ -143,19 +146,24 @@ func (rd *reader) canRead(ctx context.Context, repo string) (bool, error) {
 		return false, err
 	}
 	defer a.unlock()
-	same := func(r string) bool { return strings.EqualFold(r, repo) }
-	if time.Since(a.listed) < accessAge && slices.ContainsFunc(a.repos, same) {
-		return true, nil
+	now, err := a.idOf(ctx, strings.ToLower(repo))
+	return now != 0 && (id == 0 || id == now), err
+}
+
+// idOf is the id of the repository that has a name now, 0 if it may not be
+// read.
+func (a *access) idOf(ctx context.Context, repo string) (int64, error) {
+	if id := a.ids[repo]; id != 0 && time.Since(a.listed) < accessAge {
+		return id, nil
 	}
-	key := strings.ToLower(repo)
-	if ok, known := a.checked.get(key, time.Now().Add(-accessAge)); known {
-		return ok, nil
+	if id, known := a.checked.get(repo, time.Now().Add(-accessAge)); known {
+		return id, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, githubTime)
 	defer cancel()
-	ok, err := a.person.CanRead(ctx, repo)
+	id, err := a.person.CanRead(ctx, repo)
 	if err == nil {
-		a.checked.put(key, ok, time.Now())
+		a.checked.put(repo, id, time.Now())
 	}
-	return ok, err
+	return id, err
 }

@@ -349,3 +349,26 @@ func TestBadge(t *testing.T) {
 		t.Error("a private repository looks other than one that there is not")
 	}
 }
+
+// Whoever gets a name that another repository has had sees nothing of that:
+// neither when the App does not know yet, nor by lists.
+func TestNameTaken(t *testing.T) {
+	s, _ := newPeople(t)
+	old := s.begin(func(r *store.Run) { r.Repo, r.RepoID, r.Origin.Title = "octo/private", 2, "Run of the old one" })
+	old.start("build@hostA", 1, 1, 2)
+	s.signIn("/")
+	if resp, body := s.get("/?repo=octo/private"); resp.StatusCode != http.StatusOK || !strings.Contains(body, "Run of the old one") {
+		t.Fatalf("%d %s", resp.StatusCode, text(t, body))
+	}
+	s.gh.AddRepo("octo/private").Remade()
+	s.gh.Withdraw()
+	s.signIn("/")
+	for _, path := range append(paths(old), "/", "/?repo=octo/private") {
+		if resp, body := s.get(path); strings.Contains(body, "Run of the old one") || strings.HasPrefix(path, "/runs") && resp.StatusCode != http.StatusNotFound {
+			t.Errorf("%s: %d %s", path, resp.StatusCode, text(t, body))
+		}
+	}
+	if resp, _ := s.get("/repos/octo/private/flaky"); resp.StatusCode != http.StatusNotFound {
+		t.Errorf("flaky: %d", resp.StatusCode)
+	}
+}

@@ -39,9 +39,6 @@ type heatCell struct {
 
 func (p *pages) flaky(w http.ResponseWriter, r *http.Request, rd *reader) error {
 	repo := r.PathValue("owner") + "/" + r.PathValue("repo")
-	if err := p.allowed(r, rd, repo); err != nil {
-		return err
-	}
 	have, err := p.Store.Repos(r.Context())
 	if err != nil {
 		return err
@@ -51,6 +48,9 @@ func (p *pages) flaky(w http.ResponseWriter, r *http.Request, rd *reader) error 
 		return errNotFound
 	}
 	repo = have[i]
+	if err := p.allowedName(r, rd, repo); err != nil {
+		return err
+	}
 	runs, err := strconv.Atoi(r.FormValue("runs"))
 	if err != nil || runs < 1 {
 		runs = flakyRuns

@@ -149,13 +149,26 @@ func (p *pages) visible(r *http.Request, rd *reader) (*store.Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	return run, p.allowed(r, rd, run.Repo)
+	return run, p.allowed(r, rd, run.Repo, run.RepoID)
+}
+
+// allowedName is allowed for the repository that has had a name last.
+func (p *pages) allowedName(r *http.Request, rd *reader, repo string) error {
+	page, err := p.Store.Runs(r.Context(), store.Filter{Repo: repo, Limit: 1})
+	if err != nil {
+		return err
+	}
+	id := int64(0)
+	if len(page.Runs) > 0 {
+		id = page.Runs[0].RepoID
+	}
+	return p.allowed(r, rd, repo, id)
 }
 
 // allowed returns an error unless the reader may see what there is of a
-// repository.
-func (p *pages) allowed(r *http.Request, rd *reader, repo string) error {
-	ok, err := rd.canRead(r.Context(), repo)
+// repository; see reader.canRead.
+func (p *pages) allowed(r *http.Request, rd *reader, repo string, id int64) error {
+	ok, err := rd.canRead(r.Context(), repo, id)
 	switch {
 	case err != nil:
 		return p.unasked(err)

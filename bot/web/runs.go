@@ -74,6 +74,13 @@ func (p *pages) runs(w http.ResponseWriter, r *http.Request, rd *reader) error {
 	}
 	now := time.Now()
 	for _, row := range page.Runs {
+		ok, err := rd.canRead(r.Context(), row.Repo, row.RepoID)
+		if err != nil {
+			return p.unasked(err)
+		}
+		if !ok {
+			continue // of a repository that had the name before
+		}
 		v.Rows = append(v.Rows, newRunRow(row, now))
 	}
 	v.links(page, f.After)
@@ -116,7 +123,7 @@ func (p *pages) limitRepos(r *http.Request, rd *reader, v *runsView, f *store.Fi
 		return nil
 	}
 	v.Repos = append(slices.Clone(have), v.Repo)
-	return p.allowed(r, rd, v.Repo)
+	return p.allowedName(r, rd, v.Repo)
 }
 
 func (v *runsView) links(page *store.Page, after string) {

@@ -412,7 +412,8 @@ func (l *lost) checkWrites() {
 	said := map[string]string{}
 	for i, r := range l.gh.Requests() {
 		f := l.faults[i+1]
-		if f.Status != 0 || f.DropBefore || r.Method == http.MethodGet || !strings.Contains(r.Path, "/check-runs") {
+		gone := r.Status == 0 && !f.DropAfter // who sent it was killed before it took effect
+		if f.Status != 0 || f.DropBefore || gone || r.Method == http.MethodGet || !strings.Contains(r.Path, "/check-runs") {
 			continue
 		}
 		var body struct {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cromt/cromt/bot/githubtest"
 )
@@ -104,7 +105,8 @@ func (s *appSite) pull(action, sha, branch string, files map[string]string) {
 	code := s.deliver("pull_request", map[string]any{
 		"action": action, "number": 3,
 		"pull_request": map[string]any{
-			"number": 3, "title": "Better", "state": "open", "user": map[string]any{"login": "octo", "id": 1, "type": "User"},
+			"number": 3, "title": "Better", "state": "open", "updated_at": time.Now().Format(time.RFC3339Nano), // GitHub sends no two that are alike
+			"user": map[string]any{"login": "octo", "id": 1, "type": "User"},
 			"head": map[string]any{"sha": sha, "ref": branch, "repo": repo}, "base": map[string]any{"sha": strings.Repeat("0", 39) + "1", "ref": "main", "repo": repo},
 		},
 	})

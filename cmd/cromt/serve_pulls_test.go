@@ -105,7 +105,8 @@ func (s *appSite) tellPull(action string, p githubtest.Pull) {
 	code := s.deliver("pull_request", map[string]any{
 		"action": action, "number": p.Number, "sender": map[string]any{"login": user, "id": 7, "type": "User"},
 		"pull_request": map[string]any{
-			"number": p.Number, "title": p.Title, "state": state, "user": map[string]any{"login": user, "id": 7, "type": "User"},
+			"number": p.Number, "title": p.Title, "state": state, "updated_at": time.Now().Format(time.RFC3339Nano), // GitHub sends no two that are alike
+			"user": map[string]any{"login": user, "id": 7, "type": "User"},
 			"head": map[string]any{"ref": p.HeadRef, "sha": p.HeadSHA, "repo": map[string]any{"id": id, "full_name": head}},
 			"base": map[string]any{"ref": "main", "sha": p.BaseSHA},
 		},
