@@ -104,6 +104,9 @@ func (t *attempt) place(ctx context.Context) error {
 		if known || err != nil {
 			return err
 		}
+		if !t.a.StartedAt.IsZero() { // it must not run twice
+			return &lostError{fmt.Errorf("%s does not know the job any more, which had started there", t.h.name())}
+		}
 	}
 	req, err := t.prepare(ctx)
 	if err != nil {

@@ -167,6 +167,7 @@ func TestExecPlainSurvives(t *testing.T) {
 		{"post reset after it was taken", once(1, post, sparkytest.ResetAfter)},
 		{"post 500 before", once(2, post, sparkytest.Status500)},
 		{"post 500 after", once(1, post, sparkytest.After500)},
+		{"post error in a 200", once(2, post, sparkytest.ErrorIn200)},
 		{"post hangs", once(1, post, sparkytest.Hang)},
 		{"post answered with nonsense", once(1, post, sparkytest.Garbage)},
 		{"post answer broken off", once(1, post, sparkytest.Truncated)},
@@ -211,6 +212,7 @@ func TestExecPlainGivesUp(t *testing.T) {
 		{"nonsense for ever", after(10, "GET /status/", sparkytest.Garbage), true, false},
 		{"no answer for ever", after(10, "GET /status/", sparkytest.Hang), true, false},
 		{"post always 500", once(99, "POST /queue", sparkytest.Status500), false, false},
+		{"post always an error in a 200", once(99, "POST /queue", sparkytest.ErrorIn200), false, false},
 		{"post and status always 500", once(999, "", sparkytest.Status500), false, false},
 		{"post in doubt, then silence", dark(), true, false},
 	}

@@ -1,6 +1,9 @@
 package sparky
 
-import "strings"
+import (
+	"context"
+	"strings"
+)
 
 // Sparrowfile is the program that a real Sparky host runs for every job.
 var Sparrowfile = sparrowfile
@@ -17,4 +20,12 @@ func ReadReport(code Code, parts ...string) (string, JobStatus) {
 	r.complete()
 	_ = log.flush() // a strings.Builder does not fail
 	return b.String(), r.status(code)
+}
+
+// Login is the sign-in for a cancel.
+func (c *Client) Login(ctx context.Context) (cookies string, err error) { return c.login(ctx) }
+
+// CancelWith is a cancel with those cookies.
+func (c *Client) CancelWith(ctx context.Context, project, jobID, cookies string) error {
+	return c.cancel(ctx, project, jobID, cookies)
 }

@@ -178,7 +178,11 @@ func (r *reportReader) complete() {
 }
 
 // missing is called when it cannot be read.
-func (r *reportReader) missing(err error) { r.err = err }
+func (r *reportReader) missing(err error) {
+	r.err = err
+	r.release()
+	r.log.write(fmt.Appendf(nil, "cromt: the rest of the report cannot be had: %v\n", err))
+}
 
 // status is what is known of the job in that state.
 func (r *reportReader) status(code Code) JobStatus {

@@ -1,7 +1,8 @@
 #!raku
 # A cromt job on a Sparky host. The text is the same for every job: all that
 # varies is in sparrowdo-config, which config() returns. It needs git, bash,
-# coreutils, curl and tom on the host, and no Sparrow plugin.
+# base64, curl and tom where it runs, which may be a container or a machine
+# behind ssh; for a source archive tar as well; and no Sparrow plugin.
 #
 # It tells the orchestrator what happens in lines that begin "meta: cromt ",
 # ends with the exit code of the step that failed, and stops when somebody
@@ -28,9 +29,18 @@ sub meta(*@words) {
     $*OUT.flush;
 }
 
+# Removes a folder and what is in it, as far as it may.
+sub wipe(IO::Path $path) {
+    if $path.d && !$path.l {
+        try { $path.chmod: 0o700; .&wipe for $path.dir; }
+        try $path.rmdir;
+    }
+    else { try $path.unlink }
+}
+
 # Sparky never cleans a job's directory, so the job does.
 sub finish($result, $code) {
-    run 'rm', '-rf', '--', $work;
+    wipe $work.IO if $work.IO.e;
     meta "result=$result", "step=$step", "exit=$code";
     exit $code;
 }
@@ -39,28 +49,35 @@ sub finish($result, $code) {
 
 sub on($value) { $value.defined && $value.Str !~~ /^ [ '' | 0 | False | Any ] $/ }
 
-my $address = do given %tag<SPARKY_WORKER> // '' {
-    when 'docker' { 'host.docker.internal' }
-    default       { %tag<SPARKY_HOST> || '127.0.0.1' }
+my $worker = %tag<SPARKY_WORKER> // 'localhost';
+my $scheme = on(%tag<SPARKY_USE_TLS>) ?? 'https' !! 'http';
+my $port   = %tag<SPARKY_TCP_PORT> || 4000;
+my $mine   = %tag<SPARKY_PROJECT> ~ '/' ~ %tag<SPARKY_JOB_ID>;
+
+# Where the host may be: from a container by the name that Docker gives it, if
+# it does; from there and from another machine by the orchestrator's URL of it.
+my @hosts = do given $worker {
+    when 'docker' { "$scheme://host.docker.internal:$port", |(%spec<api> // ()) }
+    when 'host'   { |(%spec<api> // "$scheme://{%tag<SPARKY_HOST> || '127.0.0.1'}:$port") }
+    default       { "$scheme://{%tag<SPARKY_HOST> || '127.0.0.1'}:$port" }
 }
-my $api = (on(%tag<SPARKY_USE_TLS>) ?? 'https' !! 'http') ~ "://$address:" ~ (%tag<SPARKY_TCP_PORT> || 4000);
-my $mine = %tag<SPARKY_PROJECT> ~ '/' ~ %tag<SPARKY_JOB_ID>;
+my $api = @hosts[0];
 
 # curl reads its settings from stdin: arguments can be seen by every user of
-# the machine. The certificate is not checked, since it is this host's own.
+# the machine. The certificate of this machine's own host is not checked.
 sub api($path, *@args, :$secs = 20, :$auth = False) {
-    my $p = run 'curl', '-q', '-K', '-', '--silent', '--show-error', '--fail', '--insecure', '--noproxy', '*',
-        '--max-time', ~$secs, |@args, "$api$path", :in, :out;
+    my $p = run 'curl', '-q', '-K', '-', '--silent', '--show-error', '--fail', '--noproxy', '*',
+        '--max-time', ~$secs, |('--insecure' if $api ne (%spec<api> // '') || %spec<insecure>), |@args, "$api$path", :in, :out;
     $p.in.say: "header = \"Token: %tag<SPARKY_API_TOKEN>\"" if $auth && %tag<SPARKY_API_TOKEN>;
-    $p.in.close;
-    my $answer = $p.out.slurp(:close);
-    $p.exitcode == 0 ?? $answer !! Nil;
+    my $sent   = $p.in.close;    # a process that is sunk ends this program when it fails
+    my $answer = $p.out.slurp;
+    my $ended  = $p.out.close;
+    $ended.exitcode == 0 ?? $answer !! Nil;
 }
 
-sub cancel-asked() {
-    my $stash = api "/stash/$mine", '--stderr', '/dev/null', secs => 5;
-    $stash.defined && $stash ~~ / '"cancel"' \s* ':' \s* true /;
-}
+sub stash() { api "/stash/$mine", '--stderr', '/dev/null', secs => 5 }
+
+sub cancel-asked() { (stash() // '') ~~ / '"cancel"' \s* ':' \s* true / }
 
 # --- steps --------------------------------------------------------------------
 
@@ -70,23 +87,73 @@ sub cancel-asked() {
 %*ENV<GIT_ASKPASS>          = 'true';
 %*ENV<GIT_SSH_COMMAND>    //= 'ssh -o BatchMode=yes -o ConnectTimeout=20';
 
+# Keeps a command in a process group of its own, so that all of it can be ended,
+# and ends with its exit code.
+my $keeper = q:to/BASH/;
+    exec 3>&1 2>/dev/null
+    [ "$1" = show ] || exec 3>/dev/null
+    set -m
+    "${@:2}" </dev/null >&3 2>&3 3>&- &
+    job=$!
+    set +m
+    exec 3>&-
+    trap 'kill -s TERM -- -$job' TERM HUP INT
+    trap 'kill -s KILL -- -$job' USR1
+    while :; do wait $job; code=$?; kill -0 $job || break; done
+    kill -s TERM -- -$job
+    exit $code
+    BASH
+
+# Passes output on to the report, which Sparky does not give out any more once
+# it has a byte that is not UTF-8. The start of a character is held back.
+my $held = Buf.new;
+sub sane(Blob $line) { (try $line.decode('utf8')).defined ?? $line !! $line.decode('utf8-c8').encode('utf8') }
+sub pass(Blob $more, :$last = False) {
+    my $bytes = $held ~ $more;
+    my $keep  = 0;
+    for 1 .. min(3, $bytes.elems) -> $n {
+        my $byte = $bytes[* - $n];
+        next if 0x80 <= $byte < 0xC0;
+        $keep = $n if !$last && $byte >= 0xC0 && $n < ($byte >= 0xF0 ?? 4 !! $byte >= 0xE0 ?? 3 !! 2);
+        last;
+    }
+    my $whole = $bytes.subbuf(0, $bytes.elems - $keep);
+    $held = $bytes.subbuf($bytes.elems - $keep);
+    without try $whole.decode('utf8') {
+        my @lines = $whole.decode('latin-1').split("\n").map: { sane .encode('latin-1') };
+        $whole = Buf.new;
+        for @lines.kv -> $i, $line { $whole ~= Buf.new(0x0A) if $i; $whole ~= $line }
+    }
+    $*OUT.write: $whole;
+    $*OUT.flush;
+}
+
 # Runs a command with nothing on stdin and its output going to the report.
-# Returns its exit code, and ends the job when it is cancelled meanwhile.
+# Returns its exit code, 124 when its time is over (secs, 0 for any), and ends
+# the job when it is cancelled meanwhile.
 sub attempt(*@cmd, :$cwd = $work, :%env = %*ENV, :$secs = 900, :$quiet = False) {
-    my $redirect = $quiet ?? '</dev/null >/dev/null 2>&1' !! '</dev/null';
-    my $p = Proc::Async.new: 'timeout', '-k', '10', ~$secs, 'bash', '-c', "exec \"\$@\" $redirect", 'job', |@cmd.map(~*);
-    my $done = $p.start: :$cwd, :ENV(%env);
-    my $cancelled = False;
-    until $done.status ~~ Kept | Broken {
-        await Promise.anyof: $done, Promise.in(3);
-        if !$cancelled && $done.status ~~ Planned && cancel-asked() {
-            $cancelled = True;
-            $p.kill: SIGTERM;
+    my $p = Proc::Async.new: 'bash', '-c', $keeper, 'job', $quiet ?? 'quiet' !! 'show', |@cmd.map(~*);
+    $p.stdout(:bin).tap: { pass $_ };
+    my $done  = $p.start: :$cwd, :ENV(%env);
+    # The kill of Proc::Async works once only (Rakudo 2022.12).
+    my &tell  = { run('bash', '-c', 'kill -s "$1" "$2" 2>/dev/null', 'tell', $^signal, ~await $p.pid).so };
+    my $end   = $secs ?? now + $secs !! Inf;
+    my $cause = '';
+    while $done.status ~~ Planned {
+        await Promise.anyof: $done, Promise.in(max 0.1, min 3, $end - now);
+        last unless $done.status ~~ Planned;
+        if $cause {
+            tell 'USR1' if now >= $end;    # TERM was not enough
+        }
+        elsif $cause = now >= $end ?? 'timeout' !! cancel-asked() ?? 'cancelled' !! '' {
+            tell 'TERM';
+            $end = now + 10;
         }
     }
+    pass Buf.new, :last;
     my $code = try { my $r = await $done; $r.exitcode || ($r.signal ?? 128 + $r.signal !! 0) } // 127;
-    finish 'cancelled', 130 if $cancelled;
-    $code;
+    finish 'cancelled', 130 if $cause eq 'cancelled';
+    $cause ?? 124 !! $code;
 }
 
 # Starts a step of which the scenario depends.
@@ -148,19 +215,23 @@ sub clone(%source) {
 sub unpack(%source) {
     begin 'archive';
     my $file = "$work/source.tar.gz";
-    need 'mkdir', '-p', $checkout;
+    mkdir $checkout;
     defined api("/file/%source<project>/%source<job_id>/%source<file>", '--output', $file, secs => 900) or broken 'the source archive is not on the host';
-    my $sum = sha256($file);
-    broken "the source archive has the sha256 $sum" if $sum ne %source<sha256>;
+    with sha256 $file { broken "the source archive has the sha256 $_" if $_ ne %source<sha256> }
     need 'tar', '-xzf', $file, '--no-same-owner', '-C', $checkout;
     meta "commit=%source<commit>" if %source<commit>;
 }
 
-sub sha256($file) { run('sha256sum', '--', $file, :out).out.slurp(:close).words[0] // '' }
+# Nothing where there is no sha256sum: the orchestrator adds an output up itself.
+sub sha256($file) { try run('sha256sum', '--', $file, :out, :err).out.slurp(:close).words[0] }
 
 # --- the job ------------------------------------------------------------------
 
 mkdir $work;
+for @hosts {
+    $api = $_;
+    last if stash().defined;
+}
 finish 'cancelled', 130 if cancel-asked();
 
 my %source = %spec<source>;
@@ -212,7 +283,7 @@ for (%spec<out> // []).list -> %out {
     my $answer = api "/file/project/%tag<SPARKY_PROJECT>/job/%tag<SPARKY_JOB_ID>/filename/%out<file>",
         '--upload-file', ~$file, '--header', 'Expect:', '--header', 'Content-Type: application/octet-stream', :auth, secs => 900;
     broken "artifact %out<file> could not be kept: {$answer // 'no answer'}" unless $answer.defined && $answer.contains('"path"');
-    meta "out=%out<file>", "bytes={$file.s}", "sha256={sha256(~$file)}";
+    meta "out=%out<file>", "bytes={$file.s}", |("sha256=$_" with sha256 ~$file);
 }
 finish 'ok', 0;
 }

@@ -39,12 +39,16 @@ sub clone(|) is export { die 'not ours' }
 
 // stubTom plays tom: its last word is the scenario.
 const stubTom = `#!/bin/bash
+PATH=$PATH:/usr/bin:/bin
 echo "tom $*"
 case "${@: -1}" in
   env) printf %s "$X" >"$OUT/x"; env >"$OUT/env"; pwd; cat .artifacts/in.txt .artifacts/b/in.txt;;
   make) mkdir -p out; printf 'made by %s' "$WORKER" >out/patch.sql; ln -s /etc/passwd out/link;;
   fail) echo oops; exit 7;;
   sleep) echo begin; sleep 60;;
+  stubborn) trap "" TERM; echo begin; sleep 60;;
+  bytes) printf 'caf\xc3'; sleep 0.2; printf '\xa9 \xff e\xcc\x81\n'; printf 'caf\xc3\xa9 e\xcc\x81 \xf0\x9f\x98\x80\n'; printf 'open \xe2\x82' >&2;;
+  leave) sleep 60 & echo $! >"$OUT/left"; mkdir -p sub/locked; touch sub/locked/$'\xff'; ln -s "$OUT" sub/link; chmod 500 sub/locked;;
   stdin) cat; echo "stdin at its end";;
   look) cp -r .git "$LOOK/dot-git"; env >"$LOOK/env"; echo cloned;;
 esac
@@ -55,6 +59,8 @@ type realHost struct {
 	*sparkytest.Fake
 	dir, repo, head, old string
 	port                 string
+	worker               string // what Sparky calls the place where jobs run
+	bare                 string // PATH of a terminal to run on, instead of this process's
 }
 
 func newRealHost(t *testing.T) *realHost {
@@ -64,7 +70,7 @@ func newRealHost(t *testing.T) *realHost {
 			t.Fatalf("%s is needed to run the program that is sent to real hosts: %v", tool, err)
 		}
 	}
-	h := &realHost{dir: t.TempDir()}
+	h := &realHost{dir: t.TempDir(), worker: "localhost"}
 	h.Fake = sparkytest.NewFake(sparkytest.FakeConfig{Token: "t0ken-of-host", Scan: 50 * time.Millisecond, Start: 50 * time.Millisecond, Run: h.play(t)})
 	t.Cleanup(h.Close)
 	srv := httptest.NewServer(h.Fake)
@@ -126,7 +132,7 @@ func (h *realHost) start(t *testing.T, project, id, program string, config []byt
 	cwd = filepath.Join(h.dir, "cache", id, ".sparrowdo")
 	rel := "cache/" + id + "/.sparrowdo/"
 	tags, err := json.Marshal(map[string]string{
-		"SPARKY_PROJECT": project, "SPARKY_JOB_ID": id, "SPARKY_TCP_PORT": h.port, "SPARKY_WORKER": "localhost", "SPARKY_API_TOKEN": "t0ken-of-host",
+		"SPARKY_PROJECT": project, "SPARKY_JOB_ID": id, "SPARKY_TCP_PORT": h.port, "SPARKY_WORKER": h.worker, "SPARKY_API_TOKEN": "t0ken-of-host",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -136,8 +142,13 @@ func (h *realHost) start(t *testing.T, project, id, program string, config []byt
 	h.write(t, rel+"tags.json", string(tags), 0o600)
 	h.write(t, rel+"sparrowfile", program, 0o600)
 	cmd := exec.CommandContext(t.Context(), "raku", "-I", filepath.Join(h.dir, "lib"), "-MSparrow6::DSL", "sparrowfile")
+	path := filepath.Join(h.dir, "bin") + ":" + os.Getenv("PATH")
+	if h.bare != "" { // as sparky-runner does
+		path = h.bare
+		cmd = exec.CommandContext(t.Context(), "script", "-q", "-e", "-c", strings.Join(cmd.Args, " "), os.DevNull)
+	}
 	cmd.Dir = cwd
-	cmd.Env = append(os.Environ(), "PATH="+filepath.Join(h.dir, "bin")+":"+os.Getenv("PATH"), "HOME="+h.dir, "OUT="+h.dir,
+	cmd.Env = append(os.Environ(), "PATH="+path, "HOME="+h.dir, "OUT="+h.dir,
 		"SP6_CONFIG=config.raku", "SP6_TAGS=SPARKY_API_TOKEN=t0ken-of-host")
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.WaitDelay = 5 * time.Second
@@ -167,8 +178,10 @@ func TestSparrowfile(t *testing.T) {
 	at := func(commit, ref string) sparky.SpecSource { s := git; s.Commit, s.Ref = commit, ref; return s }
 	missing := git
 	missing.Dir = "nosuch"
-	timeout := spec(git, "sleep")
-	timeout.Timeout = 1
+	timeout, stubborn := spec(git, "sleep"), spec(git, "stubborn")
+	timeout.Timeout, stubborn.Timeout = 1, 1
+	noInput := spec(git, "hello")
+	noInput.In = []sparky.SpecInput{{Name: "cromt-in-1", Path: "in.txt"}}
 	noOutput, link := spec(git, "env-less"), spec(git, "make")
 	noOutput.Out = []sparky.SpecOutput{{File: "x", Path: "nosuch"}}
 	link.Out = []sparky.SpecOutput{{File: "x", Path: "out/link"}}
@@ -189,7 +202,9 @@ func TestSparrowfile(t *testing.T) {
 		{"a directory of the host", spec(sparky.SpecSource{Kind: sparky.SpecDir, Dir: "~/repo/sub"}, "hello"), 0, []string{"result=ok"}},
 		{"failure", spec(git, "hello", "fail", "hello"), 7, []string{"oops", "result=failed step=scenario exit=7"}},
 		{"timeout", timeout, 124, []string{"begin", "result=timeout step=scenario exit=124"}},
+		{"one that ignores TERM", stubborn, 124, []string{"begin", "result=timeout step=scenario exit=124"}},
 		{"stdin is empty", spec(git, "stdin"), 0, []string{"stdin at its end", "result=ok"}},
+		{"no input", noInput, 70, []string{"input in.txt is not on the host", "result=infrastructure step=inputs exit=70"}},
 		{"no output", noOutput, 66, []string{"artifact x: nosuch is not a regular file", "result=failed step=outputs exit=66"}},
 		{"output out of the checkout", link, 66, []string{"result=failed step=outputs exit=66"}},
 	}
@@ -253,6 +268,67 @@ func TestSparrowfileData(t *testing.T) {
 	}
 	if got := h.File("p", "data", "patch.sql"); string(got) != "made by A" {
 		t.Errorf("output %q", got)
+	}
+}
+
+// TestSparrowfileBare: a container has no more than Raku, git, bash, base64 and
+// curl, and may not know its host by Docker's name. The report stays UTF-8,
+// since a Sparky loses one that is not.
+func TestSparrowfileBare(t *testing.T) {
+	h := newRealHost(t)
+	h.bare = filepath.Join(h.dir, "bare")
+	if err := os.Mkdir(h.bare, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, tool := range []string{"raku", "git", "bash", "base64", "curl"} {
+		path, err := exec.LookPath(tool)
+		if err == nil {
+			err = os.Symlink(path, filepath.Join(h.bare, tool))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(filepath.Join(h.dir, "bin", "tom"), filepath.Join(h.bare, "tom")); err != nil {
+		t.Fatal(err)
+	}
+	e := sparky.NewExecutor(sparky.ExecutorConfig{
+		Host: func(url string) (sparky.HostConfig, error) {
+			return sparky.HostConfig{URL: url, Token: "t0ken-of-host"}, nil
+		},
+		Own: sparky.OwnSource{URL: "file://" + h.repo, Commit: h.old},
+	})
+	t.Cleanup(e.Close)
+	host := "http://127.0.0.1:" + h.port
+	a := attempt("bare1", "bytes", "make", "leave")
+	a.Job.Host, a.Commit = host, h.old
+	a.Job.Vars = []flow.Var{{Name: "WORKER", Value: "it's\n\xff, é"}}
+	a.Job.Out = []flow.Output{{File: "patch.sql", Path: "out/patch.sql"}}
+	a.Job.Sparrowdo, h.worker = map[string]any{"docker": "alpine"}, "docker"
+	made := "made by it's\n\xff, é"
+	var log bytes.Buffer
+	res, err := e.Exec(t.Context(), a, &log)
+	if err != nil || res.Conclusion != flow.Success || res.Commit != h.old || len(res.Artifacts) != 1 || res.Artifacts[0].SHA256 != fmt.Sprintf("%x", sha256.Sum256([]byte(made))) {
+		t.Fatalf("%+v, %v\n%s", res, err, log.String())
+	}
+	for _, want := range []string{"café \U0010FFFDxFF e", "\ncafé e\u0301 😀\nopen \U0010FFFDxE2\U0010FFFDx82tom", "tom --no_index_update leave\n"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("%q is not in the log %q", want, log.String())
+		}
+	}
+	if _, err := os.Stat(filepath.Join(h.dir, "cache", "bare1", ".sparrowdo", "cromt-work")); err == nil {
+		t.Error("the checkout is left behind")
+	}
+	if got, err := os.ReadFile(filepath.Join(h.repo, "sub", "file.txt")); err != nil || string(got) != "two" {
+		t.Errorf("behind a link: %q, %v", got, err)
+	}
+	pid, err := os.ReadFile(filepath.Join(h.dir, "left"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stat, err := os.ReadFile("/proc/" + strings.TrimSpace(string(pid)) + "/stat")
+	if err == nil && !strings.Contains(string(stat), ") Z ") {
+		t.Errorf("a process of the scenario is left behind: %s", stat)
 	}
 }
 

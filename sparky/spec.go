@@ -89,6 +89,9 @@ func (t *attempt) spec() (Spec, error) {
 	if lease := t.e.cfg.Lease; lease > 0 {
 		s.Lease = int(math.Ceil(lease.Seconds()))
 	}
+	if t.hello == nil && t.elsewhere() {
+		s.API, s.Insecure = t.h.client.URL(), t.h.config.InsecureSkipVerify
+	}
 	for _, v := range job.Vars {
 		s.Env[v.Name] = base64.StdEncoding.EncodeToString([]byte(v.Value))
 	}
@@ -130,6 +133,11 @@ func (t *attempt) credential(ctx context.Context, src SpecSource) (c CloneCreden
 	return c, ok, nil
 }
 
+// elsewhere says whether a Sparky runs the job in a container or on another machine.
+func (t *attempt) elsewhere() bool {
+	return t.a.Job.Sparrowdo["docker"] != nil || t.a.Job.Sparrowdo["host"] != nil
+}
+
 // auth is what the host shows the server of the source's repository.
 func (t *attempt) auth(ctx context.Context, src SpecSource) (string, error) {
 	if src.Kind != SpecGit {
@@ -139,7 +147,7 @@ func (t *attempt) auth(ctx context.Context, src SpecSource) (string, error) {
 	switch {
 	case err != nil || !ok:
 		return "", err
-	case t.hello == nil && (t.a.Job.Sparrowdo["docker"] != nil || t.a.Job.Sparrowdo["host"] != nil):
+	case t.hello == nil && t.elsewhere():
 		return "", refusef("job %s: the clone token for %s is not sent to %s, a Sparky: it keeps the data of a job that runs in a container or on another machine; "+
 			"remove docker and host from sparrowdo, or run cromt agent there", t.a.Job.Key, redactURL(src.URL), t.h.name())
 	case t.hello == nil && !t.h.config.PublicPort:

@@ -72,6 +72,12 @@ type Spec struct {
 	Out     []SpecOutput      `json:"out,omitempty"`
 	Timeout int               `json:"timeout"`         // seconds for all actions together; 0: none
 	Lease   int               `json:"lease,omitempty"` // seconds that the orchestrator may be silent; 0: for ever
+
+	// Of a job that a real Sparky runs in a container or on another machine:
+	// the host's own URL as this side reaches it, and whether its certificate
+	// is not verified.
+	API      string `json:"api,omitempty"`
+	Insecure bool   `json:"insecure,omitempty"`
 }
 
 // The kinds of SpecSource.

@@ -20,14 +20,18 @@ type FakeConfig struct {
 	Scan time.Duration
 	// Start is the time that a job stays queued after it was picked up; 0 is 1 s.
 	Start time.Duration
+	// Keep is how many ended jobs of a project are known; 0 is all. (keep_builds)
+	Keep int
 	// Run is what a job does; nil is [RunSpec].
 	Run func(*FakeJob) (exitCode int)
 }
 
 // Fake is a host with the manners of a real Sparky, also the bad ones: its
 // queues are not in order, a job posted again after it has ended runs again,
-// the report is 500 when the job has just started, errors come as 200, and a
-// cancel wants the cookies of a login. It runs no program: Run plays the job.
+// the report is 500 when the job has just started, and for ever when it is not
+// UTF-8, errors come as 200, a cancel wants the cookies of a login and is 500 in
+// a project that has never run, and a project may forget its older jobs. It
+// runs no program: Run plays the job.
 type Fake struct {
 	cfg    FakeConfig
 	mux    *http.ServeMux
@@ -44,6 +48,7 @@ type Fake struct {
 	stash  map[string][]byte                         // project/job-id
 	killed map[string]bool                           // project/job-id with a .terminate file
 	runs   map[string]int                            // project/job-id: how often it has run
+	ended  map[string][]string                       // project → project/job-id, the oldest first
 }
 
 // NewFake returns a Fake. Close it.
@@ -60,6 +65,7 @@ func NewFake(cfg FakeConfig) *Fake {
 	f := &Fake{
 		cfg: cfg, queues: map[string]map[string]sparky.QueueRequest{}, busy: map[string]bool{}, ever: map[string]bool{},
 		jobs: map[string]*FakeJob{}, files: map[string][]byte{}, stash: map[string][]byte{}, killed: map[string]bool{}, runs: map[string]int{},
+		ended: map[string][]string{},
 	}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	f.routes()
@@ -147,6 +153,11 @@ func (f *Fake) run(project, id string) {
 		j.code = sparky.CodeOK
 	}
 	delete(f.busy, project)
+	f.ended[project] = append(f.ended[project], key)
+	for f.cfg.Keep > 0 && len(f.ended[project]) > f.cfg.Keep {
+		delete(f.jobs, f.ended[project][0])
+		f.ended[project] = f.ended[project][1:]
+	}
 }
 
 // play runs the job and kills it when it is cancelled, up to two seconds late.

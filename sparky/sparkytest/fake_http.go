@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"time"
+	"unicode/utf8"
 
 	"github.com/cromt/cromt/sparky"
 )
@@ -25,6 +26,7 @@ func (f *Fake) routes() {
 	f.mux.HandleFunc("PUT /file/project/{project}/job/{job}/filename/{name}", f.guarded(f.putFile))
 	f.mux.HandleFunc("GET /file/{project}/{job}/{name}", f.getFile)
 	f.mux.HandleFunc("GET /status/{project}/{job}", f.status)
+	f.mux.HandleFunc("GET /trigger/{project}/{job}", f.guarded(f.trigger))
 	f.mux.HandleFunc("GET /report/raw/{project}/{job}", f.report)
 	f.mux.HandleFunc("POST /cancel/project/{project}/{job}", f.cancelJob)
 	f.mux.HandleFunc("POST /default_login", f.login)
@@ -121,10 +123,28 @@ func (f *Fake) report(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(http.StatusInternalServerError)
 			return
 		}
-		text = *j.text()
+		if text = *j.text(); !utf8.ValidString(text) {
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = io.WriteString(w, text)
+}
+
+func (f *Fake) trigger(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	q, queued := f.queues[r.PathValue("project")][r.PathValue("job")]
+	if j := f.jobs[jobKey(r)]; !queued && j != nil {
+		q, queued = j.Request, true
+	}
+	if !queued {
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	fmt.Fprintf(w, "{:cwd(\"/home/sparky/.sparky/.cache/%s/\"), :description(%q), :sparrowdo(${:conf(\"config.raku\"), :localhost(Bool::True)})}", r.PathValue("job"), q.Config.Description)
 }
 
 func (f *Fake) putStash(w http.ResponseWriter, r *http.Request) {

@@ -21,6 +21,7 @@ const (
 	HangAfter         // the host does what it is asked for; no answer until the client gives up
 	Garbage           // 200 with nonsense
 	Truncated         // the answer breaks off in the middle
+	ErrorIn200        // 200 with an error, without doing it
 )
 
 // WithFaults puts faults before h: decide is asked for each request, and may
@@ -40,6 +41,8 @@ func WithFaults(h http.Handler, decide func(*http.Request) Fault) http.Handler {
 		case After500:
 			h.ServeHTTP(httptest.NewRecorder(), r)
 			w.WriteHeader(http.StatusInternalServerError)
+		case ErrorIn200:
+			sayError(w, "Error X::AdHoc, : , Failed to open file: No space left on device")
 		case NotFound:
 			w.WriteHeader(http.StatusNotFound)
 		case Hang:
