@@ -51,6 +51,7 @@ type site struct {
 	url    string
 	front  *httptest.Server
 	runs   int
+	pools  []web.PoolHost
 }
 
 func newSite(t testing.TB, signIn bool) *site {
@@ -78,6 +79,7 @@ func newSite(t testing.TB, signIn bool) *site {
 			{URL: "https://hostC:4000", Name: "hostC", MayUse: glob("octo/*")},
 			{URL: "https://secret.example:4000", Name: "secret", MayUse: glob("other/*")},
 		},
+		Pools: func(context.Context) ([]web.PoolHost, error) { return s.pools, nil },
 	})
 	must(t, err)
 	s.front.Start()

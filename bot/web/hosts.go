@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"net/http"
 	"strings"
 
@@ -43,7 +44,68 @@ func (p *pages) hosts(w http.ResponseWriter, r *http.Request, rd *reader) error 
 		rows = append(rows, row)
 		out = append(out, row.json())
 	}
-	return p.show(w, r, rd, "hosts.html", frame{Title: "Hosts", Nav: "hosts", Refresh: 15, Content: rows}, map[string]any{"hosts": out})
+	pools, poolsOut, err := p.poolRows(r.Context(), mine)
+	if err != nil {
+		return err
+	}
+	content := struct {
+		Hosts []hostRow
+		Pools []poolRow
+	}{rows, pools}
+	return p.show(w, r, rd, "hosts.html", frame{Title: "Hosts", Nav: "hosts", Refresh: 15, Content: content}, map[string]any{"hosts": out, "pools": poolsOut})
+}
+
+// poolRow is a host of a pool and how it is.
+type poolRow struct {
+	PoolHost
+	Health string
+	Sign   string
+	Bar    []segment
+}
+
+// poolRows are the hosts of the pools that one of the repositories may use.
+func (p *pages) poolRows(ctx context.Context, repos []string) (rows []poolRow, out []poolJSON, err error) {
+	out = []poolJSON{}
+	if p.Pools == nil {
+		return nil, out, nil
+	}
+	all, err := p.Pools(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, h := range all {
+		if !mayUse(Host{MayUse: h.MayUse}, repos) {
+			continue
+		}
+		row := newPoolRow(h)
+		rows = append(rows, row)
+		out = append(out, row.json())
+	}
+	return rows, out, nil
+}
+
+func newPoolRow(h PoolHost) poolRow {
+	h.Reason, h.Version = flow.PlainText(h.Reason), flow.PlainText(h.Version)
+	r := poolRow{PoolHost: h, Health: "Well", Sign: string(flow.Success)}
+	switch {
+	case h.Out:
+		r.Health, r.Sign = "Taken out", string(flow.Failure)
+	case !h.Connected:
+		r.Health, r.Sign = "Gone", string(flow.Skipped)
+	case h.Draining:
+		r.Health, r.Sign = "Draining", statePending
+	}
+	if h.Slots > 0 {
+		r.Bar = bar(flow.Counts{Total: max(h.Slots, h.Used), Succeeded: h.Used, Skipped: max(h.Slots-h.Used, 0)})
+	}
+	return r
+}
+
+func (r *poolRow) json() poolJSON {
+	return poolJSON{
+		Pool: r.Pool, Name: r.Name, Health: strings.ToLower(r.Health), Labels: r.Labels, Slots: r.Slots, Used: r.Used,
+		Version: r.Version, Reason: r.Reason, SeenAt: r.SeenAt,
+	}
 }
 
 func hostKey(url string) string { return strings.ToLower(strings.TrimRight(url, "/")) }

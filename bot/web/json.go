@@ -162,6 +162,18 @@ type hostJSON struct {
 	FailedAt  time.Time `json:"failed_at,omitzero"`
 }
 
+type poolJSON struct {
+	Pool    string    `json:"pool"`
+	Name    string    `json:"name"`
+	Health  string    `json:"health"` // well, draining, taken out, gone
+	Labels  []string  `json:"labels,omitempty"`
+	Slots   int       `json:"slots"`
+	Used    int       `json:"used"`
+	Version string    `json:"version,omitempty"`
+	Reason  string    `json:"reason,omitempty"`
+	SeenAt  time.Time `json:"seen_at,omitzero"`
+}
+
 type heatJSON struct {
 	Job       string `json:"job"`
 	Host      string `json:"host"`

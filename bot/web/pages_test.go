@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cromt/cromt/bot/store"
+	"github.com/cromt/cromt/bot/web"
 	"github.com/cromt/cromt/flow"
 )
 
@@ -175,6 +176,30 @@ func TestHosts(t *testing.T) {
 	}
 	s.json("/hosts", &out)
 	if len(out.Hosts) != 4 || out.Hosts[0].Health != "ok" || out.Hosts[1].Health != "failing" || out.Hosts[1].Failures != 2 || out.Hosts[2].Health != "unknown" {
+		t.Errorf("JSON %+v", out)
+	}
+}
+
+// Hosts of pools are shown with why they get no jobs, to those who may use them.
+func TestHostsOfPools(t *testing.T) {
+	s := newSite(t, false)
+	if strings.Contains(text(t, s.page("/hosts")), "Pools") {
+		t.Error("pools that there are none of")
+	}
+	seen := time.Now().Add(-time.Hour)
+	s.pools = []web.PoolHost{
+		{Pool: "builders", Name: "https://b1:4000", Slots: 2, Used: 1, Connected: true, MayUse: glob("octo/*")},
+		{Pool: "builders", Name: "b2", Labels: []string{"linux", "big"}, Slots: 4, Version: "v1", Connected: true, Draining: true, SeenAt: seen, MayUse: glob("octo/*")},
+		{Pool: "builders", Name: "b3", Slots: 1, Connected: true, Out: true, Reason: "3 failures: <b>refused</b>", SeenAt: seen, MayUse: glob("octo/*")},
+		{Pool: "builders", Name: "b4", Slots: 1, SeenAt: seen, MayUse: glob("octo/*")},
+	}
+	wants(t, s.page("/hosts"), "Pools", "Well https://b1:4000 in builders – 1 of 2 slots", "Draining b2 in builders linux, big v1 0 of 4 slots 1 hour ago",
+		"Taken out b3 in builders 3 failures: <b>refused</b>", "Gone b4 in builders")
+	var out struct {
+		Pools []struct{ Name, Health string }
+	}
+	s.json("/hosts", &out)
+	if fmt.Sprint(out.Pools) != "[{https://b1:4000 well} {b2 draining} {b3 taken out} {b4 gone}]" {
 		t.Errorf("JSON %+v", out)
 	}
 }

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
@@ -12,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/cromt/cromt/bot/githubapp"
 	"github.com/cromt/cromt/bot/store"
@@ -31,6 +33,9 @@ type Config struct {
 	// created.
 	Plan  func(*store.Run) (*flow.Plan, error)
 	Hosts []Host
+	// Pools returns the hosts of the pools as they stand, pool by pool. Nil:
+	// there are none.
+	Pools func(ctx context.Context) ([]PoolHost, error)
 	// PublicURL is where browsers reach the pages, without a slash at its end.
 	PublicURL string
 	// Secret is known to all replicas: what keeps sessions is derived from it.
@@ -46,6 +51,22 @@ type Host struct {
 	Slots int    // jobs at a time; 0: as the host decides
 	// MayUse reports whether a repository, owner/name, may use it.
 	MayUse func(repo string) bool
+}
+
+// PoolHost is a host of a pool as it stands.
+type PoolHost struct {
+	Pool, Name string
+	Labels     []string
+	Slots      int // jobs at a time
+	Used       int // by runs of this process
+	Version    string
+	Connected  bool      // false: it has announced itself, and is not heard of now
+	Draining   bool      // it gets no more jobs
+	Out        bool      // it was taken out after failures, and is looked at until it is well
+	Reason     string    // why it was taken out
+	SeenAt     time.Time // zero for one that the configuration names
+	// MayUse reports whether a repository, owner/name, may use the pool.
+	MayUse func(repo string) bool `json:"-"`
 }
 
 // pages is the handler's state.

@@ -21,6 +21,7 @@ import (
 	"github.com/cromt/cromt/bot/web"
 	"github.com/cromt/cromt/flow"
 	"github.com/cromt/cromt/sparky"
+	"github.com/cromt/cromt/sparky/tunnel"
 )
 
 type serveCmd struct {
@@ -134,11 +135,51 @@ func botPages(cfg *config.Config, db *store.Store, app *githubapp.App, settings 
 	for i, h := range cfg.Hosts {
 		hosts[i] = web.Host{URL: h.URL, Name: h.Name, Slots: h.Slots, MayUse: func(repo string) bool { return trust.MayUse(h.HostEntry, repo) }}
 	}
+	var pools func(context.Context) ([]web.PoolHost, error)
+	if settings.Pools != nil {
+		pools = func(ctx context.Context) ([]web.PoolHost, error) { return poolHosts(ctx, db, settings.Pools) }
+	}
 	return web.New(web.Config{
-		Store: db, GitHub: app, Plan: settings.Plan, Hosts: hosts, PublicURL: cfg.PublicURL,
+		Store: db, GitHub: app, Plan: settings.Plan, Hosts: hosts, Pools: pools, PublicURL: cfg.PublicURL,
 		// Of the two secrets that all replicas know it is the one that is always there.
 		Secret: []byte(cfg.GitHub.WebhookSecret.Reveal()), Version: buildVersion(), Logger: log,
 	})
+}
+
+// poolHosts are the hosts of the pools as they stand: those of the
+// configuration and those that have announced themselves.
+func poolHosts(ctx context.Context, db *store.Store, pools *bot.Pools) ([]web.PoolHost, error) {
+	members, err := db.Members(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now := map[string]flow.HostState{}
+	for _, h := range pools.Place.Hosts() {
+		now[h.URL] = h
+	}
+	var list []web.PoolHost
+	add := func(e *flow.PoolEntry, url string, h web.PoolHost) {
+		is := now[url]
+		h.Pool, h.Used, h.Out, h.Reason = e.Name, is.Used, is.Out, is.Reason
+		h.Draining = h.Draining || is.Draining
+		h.MayUse = func(repo string) bool { return trust.MayUse(flow.HostEntry{Repos: e.Repos}, repo) }
+		list = append(list, h)
+	}
+	for i := range pools.Entries {
+		e := &pools.Entries[i]
+		for _, h := range e.Hosts {
+			add(e, h.URL, web.PoolHost{Name: h.URL, Labels: h.Labels, Slots: h.Slots, Connected: true})
+		}
+		for _, m := range members {
+			if m.Pool == e.Name {
+				add(e, tunnel.URL(m.Pool, m.Name), web.PoolHost{
+					Name: m.Name, Labels: m.Labels, Slots: m.Slots, Version: m.Version, Draining: m.Draining,
+					Connected: len(m.Replicas) > 0, SeenAt: m.SeenAt,
+				})
+			}
+		}
+	}
+	return list, nil
 }
 
 // botPools are the App's pools.
