@@ -47,15 +47,21 @@ func newAppSite(t testing.TB, extra string) *appSite {
 	s := bareAppSite(t)
 	s.repo = s.gh.AddRepo(actionRepo)
 	s.install = s.installation(actionRepo)
+	s.configure("sqlite:"+filepath.Join(s.dir, "cromt.db"), s.startHosts(), extra)
+	s.start()
+	return s
+}
+
+// startHosts starts two agents and returns their entries of the configuration.
+func (s *appSite) startHosts() string {
+	s.t.Helper()
 	var hosts strings.Builder
 	for _, name := range []string{"hostA", "hostB"} {
-		_, url := startAgentProcess(t)
+		_, url := startAgentProcess(s.t)
 		s.hosts = append(s.hosts, url)
 		fmt.Fprintf(&hosts, "  - url: %s\n    name: %s\n    repos: [\"octo/*\"]\n", url, name)
 	}
-	s.configure("sqlite:"+filepath.Join(s.dir, "cromt.db"), hosts.String(), extra)
-	s.start()
-	return s
+	return hosts.String()
 }
 
 // bareAppSite is an App that GitHub knows, and no more.

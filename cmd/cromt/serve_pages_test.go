@@ -3,10 +3,18 @@
 package main
 
 import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // page returns an answer of the App's pages.
@@ -53,4 +61,94 @@ func TestServePages(t *testing.T) {
 	if code, _ := s.page("/healthz"); code != http.StatusOK {
 		t.Errorf("health: %d", code)
 	}
+}
+
+// A run is watched at any replica: whichever works it, both show its log while
+// it is written, without the reader coming back to the same one.
+func TestServePagesOfReplicas(t *testing.T) {
+	t.Parallel()
+	pg := startPostgres(t)
+	s := bareAppSite(t)
+	s.repo = s.gh.AddRepo(actionRepo)
+	s.install = s.installation(actionRepo)
+	s.configure(pg.address, s.startHosts(), "")
+	s.start()
+	first := s.addr
+	s.start()
+	gate := filepath.Join(s.dir, "gate")
+	if err := syscall.Mkfifo(gate, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sha := strings.Repeat("a", 40)
+	s.push(sha, map[string]string{"jobs.yaml": s.onHosts("echo begun\nread line < $DIR/gate\necho the gate said $line\n", "")})
+	var run string
+	s.eventually("both jobs run", func() bool {
+		run = pg.query(t, "SELECT coalesce(max(id), '') FROM runs")
+		return run != "" && pg.query(t, "SELECT count(*) FROM attempts WHERE state = 'in_progress'") == "2"
+	})
+	lines := make(chan string, 2)
+	for _, addr := range []string{first, s.addr} {
+		watch(t, "http://"+addr+"/runs/"+run+"/jobs/app@hostA/events?attempt=1&after=0&line=1", "the gate said hello", lines)
+	}
+	for range 2 { // each host reads one
+		open := make(chan error, 1)
+		go func() { open <- writeGate(gate, "hello\n") }()
+		select {
+		case err := <-open:
+			if err != nil {
+				t.Fatal(err)
+			}
+		case <-time.After(time.Minute):
+			t.Fatal("no job reads the gate")
+		}
+	}
+	for range 2 {
+		select {
+		case line := <-lines:
+			if line != "" {
+				t.Error(line)
+			}
+		case <-time.After(time.Minute):
+			t.Fatal("a replica does not show what the job prints")
+		}
+	}
+}
+
+// watch follows a stream of events until one has the text; then, or when it
+// ends, it tells what is wrong, or "".
+func watch(t *testing.T, url, text string, tell chan<- string) {
+	t.Helper()
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(stop)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s", url, resp.Status)
+	}
+	go func() {
+		defer resp.Body.Close()
+		said := bufio.NewScanner(resp.Body)
+		for said.Scan() {
+			if strings.Contains(said.Text(), text) {
+				tell <- ""
+				return
+			}
+		}
+		tell <- fmt.Sprintf("%s ended without %q: %v", url, text, said.Err())
+	}()
+}
+
+func writeGate(name, text string) error {
+	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
 }
