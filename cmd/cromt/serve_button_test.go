@@ -35,6 +35,7 @@ func newFailingSite(t *testing.T) (s *appSite, sha string, k githubtest.CheckRun
 }
 
 func TestServeButtonRerunFailed(t *testing.T) {
+	t.Parallel()
 	s, sha, k := newFailingSite(t)
 	// Clicks that are nobody's who may, and of what is not ours.
 	s.clickBy("stranger", k, "rerun_failed", nil)
@@ -69,6 +70,7 @@ func TestServeButtonRerunFailed(t *testing.T) {
 // GitHub's own button beside a job runs its project again, and what needs it;
 // that of the suite everything.
 func TestServeButtonRerequested(t *testing.T) {
+	t.Parallel()
 	s, sha, _ := newFailingSite(t)
 	s.click(s.concluded("cromt / test@hostB", sha), "")
 	if k := s.concludedTimes(2, "cromt", sha); k.Conclusion != "success" {
@@ -95,6 +97,7 @@ func TestServeButtonRerequested(t *testing.T) {
 }
 
 func TestServeButtonCancel(t *testing.T) {
+	t.Parallel()
 	s, sha := newPullSite(t, func(s *appSite) string { return s.onPulls("echo run >> $DIR/log; sleep 300\n") })
 	var k githubtest.CheckRun
 	s.eventually("there is a button", func() bool {

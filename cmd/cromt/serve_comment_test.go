@@ -28,6 +28,7 @@ func chain(s *appSite) string {
 }
 
 func TestServeCommentRun(t *testing.T) {
+	t.Parallel()
 	s, sha := newPullSite(t, chain)
 	s.concluded("cromt", sha) // nothing to run: there are no triggers
 	id := s.comment("please\n\n/cromt run build GREETING=\"good day\"\n")
@@ -59,6 +60,7 @@ func TestServeCommentRun(t *testing.T) {
 
 // Commands that are none: nothing runs, and nobody is told anything.
 func TestServeCommentIgnored(t *testing.T) {
+	t.Parallel()
 	s, _ := newPullSite(t, chain)
 	for _, c := range []said{
 		{body: "```\n/cromt run build\n```"},
@@ -86,6 +88,7 @@ func TestServeCommentIgnored(t *testing.T) {
 
 // What is wrong is said in one reply, that is edited.
 func TestServeCommentWrong(t *testing.T) {
+	t.Parallel()
 	s, _ := newPullSite(t, chain)
 	for _, c := range []struct {
 		by, body, react string
@@ -113,6 +116,7 @@ func TestServeCommentWrong(t *testing.T) {
 
 // retry runs what failed, and what was skipped for it, with what succeeded.
 func TestServeCommentRetry(t *testing.T) {
+	t.Parallel()
 	s, sha := newPullSite(t, func(s *appSite) string {
 		return chain(s) + s.project("deploy", s.hosts[0], "    before: [{name: test}]\n") + "    trigger: [pull_request]\n"
 	})
@@ -153,6 +157,7 @@ func TestServeCommentRetry(t *testing.T) {
 
 // cancel says which hosts have confirmed it, and when there is nothing left.
 func TestServeCommentCancel(t *testing.T) {
+	t.Parallel()
 	s, sha := newPullSite(t, func(s *appSite) string { return s.onPulls("echo run >> $DIR/log; sleep 300\n") })
 	s.eventually("both jobs run", func() bool { return s.ran() == "run run" })
 	s.comment("/cromt status")
@@ -171,6 +176,7 @@ func TestServeCommentCancel(t *testing.T) {
 }
 
 func TestServeCommentShows(t *testing.T) {
+	t.Parallel()
 	s, sha := newPullSite(t, chain)
 	s.concluded("cromt", sha)
 	s.comment("/cromt help")
@@ -191,6 +197,7 @@ func TestServeCommentShows(t *testing.T) {
 
 // A job that waits for its turn is told its place, and when that may be.
 func TestServeCommentWhyQueued(t *testing.T) {
+	t.Parallel()
 	var gate string
 	s, sha := newPullSite(t, func(s *appSite) string {
 		gate = filepath.Join(s.dir, "gate")
@@ -216,6 +223,7 @@ func TestServeCommentWhyQueued(t *testing.T) {
 
 // A newer commit of the pull request ends what its older one runs.
 func TestServePullSuperseded(t *testing.T) {
+	t.Parallel()
 	s, sha := newPullSite(t, func(s *appSite) string { return s.onPulls("echo run >> $DIR/log; sleep 300\n") })
 	s.eventually("both jobs run", func() bool { return s.ran() == "run run" })
 	newer := strings.Repeat("f", 40)
@@ -239,6 +247,7 @@ func TestServePullSuperseded(t *testing.T) {
 
 // The run's own timeout ends it.
 func TestServeCommentTimeout(t *testing.T) {
+	t.Parallel()
 	s, sha := newPullSite(t, func(s *appSite) string {
 		s.work(map[string]string{"slow": "echo slow >> " + s.dir + "/log; sleep 300\n"})
 		return "projects:\n" + s.project("slow", s.hosts[0], "")
@@ -252,6 +261,7 @@ func TestServeCommentTimeout(t *testing.T) {
 
 // A GitHub that takes no reactions and no comments holds up no run.
 func TestServeCommentNoReactions(t *testing.T) {
+	t.Parallel()
 	s, sha := newPullSite(t, chain)
 	s.concluded("cromt", sha)
 	s.gh.Fault(noComments)

@@ -66,6 +66,7 @@ func (s *appSite) asking(sha string) githubtest.CheckRun {
 // Nothing of a fork runs before somebody approves that very commit; then it
 // runs by the base's file, without secrets.
 func TestServeForkApproved(t *testing.T) {
+	t.Parallel()
 	s := newForkSite(t, show)
 	s.forkPull(forkNumber, commit40("a"), theirs(s))
 	ask := s.asking(commit40("a"))
@@ -121,6 +122,7 @@ func TestServeForkApproved(t *testing.T) {
 
 // A new push takes an approval back, and it does not return with its commit.
 func TestServeForkRevoked(t *testing.T) {
+	t.Parallel()
 	s := newForkSite(t, show)
 	s.forkPull(forkNumber, commit40("a"), nil)
 	old := s.asking(commit40("a"))
@@ -163,6 +165,7 @@ func TestServeForkRevoked(t *testing.T) {
 // A host without forks: true runs none, and who closes a pull request takes
 // back its question.
 func TestServeForkHostsAndClose(t *testing.T) {
+	t.Parallel()
 	s := newForkSite(t, func(s *appSite, _ string) string { return show(s, s.hosts[0]) })
 	s.forkPull(forkNumber, commit40("a"), nil)
 	k := s.asking(commit40("a"))

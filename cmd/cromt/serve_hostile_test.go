@@ -61,6 +61,7 @@ func (s *appSite) knock(m letter, change func(*http.Request)) (int, error) {
 // Nothing that GitHub has not signed, or has signed for another body, starts
 // anything; nor does what is too large or for nobody.
 func TestServeHostileSenders(t *testing.T) {
+	t.Parallel()
 	s := newAppSite(t, "")
 	sha := strings.Repeat("e", 40)
 	s.repo.SetBranch("main", sha)
@@ -114,6 +115,7 @@ func TestServeHostileSenders(t *testing.T) {
 // A body that was signed once counts once, whoever sends it again as what; two
 // pushes that lead back to a commit are two.
 func TestServeReplays(t *testing.T) {
+	t.Parallel()
 	s := newAppSite(t, "")
 	a, b := strings.Repeat("a", 40), strings.Repeat("b", 40)
 	file := "overlap: allow\n" + s.onHosts("echo run >> $DIR/log\n", "") // so that the order is of no matter
@@ -152,6 +154,7 @@ func TestServeReplays(t *testing.T) {
 // Every example of GitHub's payloads is answered well, and leads to nothing:
 // they are of repositories that are not here.
 func TestServeExamples(t *testing.T) {
+	t.Parallel()
 	s := newAppSite(t, "")
 	root := filepath.Join("..", "..", "testdata", "webhooks")
 	sent := 0
@@ -204,6 +207,7 @@ func (s *appSite) metrics() string {
 // A configuration that is made to exhaust who reads it is a failing check that
 // says so.
 func TestServeBombs(t *testing.T) {
+	t.Parallel()
 	s := newAppSite(t, "")
 	laughs := "a0: &a0 [x,x,x,x,x,x,x,x,x]\n"
 	for i := 1; i < 12; i++ {
@@ -256,6 +260,7 @@ func newCanary(t *testing.T, answer http.HandlerFunc) *canary {
 // A host that the App's configuration does not list is not called, however its
 // URL is written, and whoever points to it.
 func TestServeHostileHosts(t *testing.T) {
+	t.Parallel()
 	victim := newCanary(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
 	var mu sync.Mutex
 	tokens := map[string]bool{}
@@ -307,6 +312,7 @@ func TestServeHostileHosts(t *testing.T) {
 
 // What strangers name and print is shown as the text that it is.
 func TestServeHostileTexts(t *testing.T) {
+	t.Parallel()
 	s := newAppSite(t, "")
 	script := `printf '\033[31mred\033[0m \033]0;title\007 \033]8;;https://evil.example\033\\link\033]8;;\033\\\n'
 printf '` + "````" + `\n</details><img src=x onerror=alert(1)>\n@octo/everyone @octo look\n'

@@ -42,6 +42,7 @@ func (s *appSite) page(path string, headers ...string) (int, string) {
 // The pages that a check run links to are there, for this machine alone as
 // long as nobody can sign in.
 func TestServePages(t *testing.T) {
+	t.Parallel()
 	s := newAppSite(t, "")
 	sha := strings.Repeat("d", 40)
 	s.push(sha, map[string]string{"jobs.yaml": s.onHosts("printf 'hello \\033[32mgreen\\033[0m\\n'\n", "")})

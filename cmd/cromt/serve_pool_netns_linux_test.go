@@ -13,6 +13,7 @@ import (
 // An agent in a network of its own, whose firewall lets nothing in that it has
 // not asked for, works: what the App asks goes back on the agent's connection.
 func TestServeRegisterBehindFirewall(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Log("not root, so without a network of its own; TestServeRegister has an agent that listens nowhere")
 		return

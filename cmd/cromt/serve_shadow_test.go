@@ -16,6 +16,7 @@ import (
 // does not get another result for it: not by a base that selects nothing, and
 // not by a run that waits for an approval.
 func TestServeForkShadowsNothing(t *testing.T) {
+	t.Parallel()
 	s := newForkSite(t, func(s *appSite, host string) string {
 		s.work(map[string]string{"other": "echo other >> " + s.dir + "/log\n"})
 		return "projects:\n" + s.project("other", host, "    trigger: {pull_request: {paths: [docs/**]}}\n")
@@ -53,6 +54,7 @@ func TestServeForkShadowsNothing(t *testing.T) {
 
 // A stranger's commit that asks not to be tested is not green for that.
 func TestServeForkDoesNotSkip(t *testing.T) {
+	t.Parallel()
 	s := newForkSite(t, show)
 	s.repo.SetMessage(commit40("a"), githubtest.Message{Text: "nothing to see [skip ci]"})
 	s.forkPull(forkNumber, commit40("a"), nil)
@@ -62,6 +64,7 @@ func TestServeForkDoesNotSkip(t *testing.T) {
 // A merge queue pushes its branch at the moment at which it asks for checks.
 // That the push selects nothing is not the answer.
 func TestServeMergeQueuePush(t *testing.T) {
+	t.Parallel()
 	g := newGates(t, "")
 	sha, ref := sha("3"), "gh-readonly-queue/main/pr-3"
 	g.repo.SetFile(sha, "jobs.yaml", "projects:\n"+g.project("app", "fail", "q", ", trigger: [push, merge_group]"))
@@ -128,6 +131,7 @@ func TestServeForkPushedMeanwhile(t *testing.T) {
 // A configuration that is no file is a failing check, and is said to whoever
 // asks for a run.
 func TestServeLinkedConfiguration(t *testing.T) {
+	t.Parallel()
 	s := newAppSite(t, "")
 	s.repo.SetPermission("octo", "write")
 	s.base(map[string]string{"jobs.yaml": "projects: {}\n"})
