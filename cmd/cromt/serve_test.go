@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 )
 
@@ -23,6 +22,7 @@ func (s *appSite) onHosts(script, extra string) string {
 }
 
 func TestServePush(t *testing.T) {
+	t.Parallel()
 	s := newAppSite(t, "")
 	sha := strings.Repeat("a", 40)
 	s.push(sha, map[string]string{"jobs.yaml": s.onHosts("echo run >> $DIR/log\necho hello\n", "")})
@@ -43,6 +43,7 @@ func TestServePush(t *testing.T) {
 // A configuration that is wrong is a failing check with annotations on its
 // lines; one that names a host that is not the App's as well.
 func TestServeWrongConfiguration(t *testing.T) {
+	t.Parallel()
 	s := newAppSite(t, "")
 	for i, c := range []struct{ config, want string }{
 		{"projects:\n  app:\n    pth: /x\n", `did you mean "path"`},
@@ -60,6 +61,7 @@ func TestServeWrongConfiguration(t *testing.T) {
 // A commit for which nothing is to run has a check that says so: it may be
 // required.
 func TestServeNothingToRun(t *testing.T) {
+	t.Parallel()
 	s := newAppSite(t, "")
 	sha := strings.Repeat("b", 40)
 	s.push(sha, map[string]string{"jobs.yaml": "projects:\n  app: {path: /x}\n"})
@@ -70,25 +72,17 @@ func TestServeNothingToRun(t *testing.T) {
 
 // A process that is killed leaves its run to the next one: nothing runs twice.
 func TestServeKilled(t *testing.T) {
+	t.Parallel()
 	s := newAppSite(t, "")
-	gate := filepath.Join(s.dir, "gate")
-	if err := syscall.Mkfifo(gate, 0o600); err != nil {
-		t.Fatal(err)
-	}
 	sha := strings.Repeat("c", 40)
-	s.push(sha, map[string]string{"jobs.yaml": s.onHosts("echo run >> $DIR/log\nread line < $DIR/gate\necho $line\n", "")})
+	s.push(sha, map[string]string{"jobs.yaml": s.onHosts("echo run >> $DIR/log\nuntil test -e $DIR/gate; do sleep 0.05; done\n", "")})
 	s.eventually("both jobs run", func() bool {
 		log, _ := os.ReadFile(filepath.Join(s.dir, "log"))
 		return string(log) == "run\nrun\n"
 	})
 	s.kill()
 	s.start()
-	for range 2 {
-		if err := os.WriteFile(gate, []byte("go on\n"), 0); err != nil {
-			t.Fatal(err)
-		}
-		s.eventually("one has read", func() bool { return true })
-	}
+	s.file("gate", "")
 	if k := s.concluded("cromt", sha); k.Conclusion != "success" {
 		t.Errorf("%+v", k)
 	}
