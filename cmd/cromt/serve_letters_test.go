@@ -15,6 +15,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -49,9 +50,12 @@ func payloadOf(repo string, install int64, payload map[string]any) []byte {
 	return body
 }
 
+// wireRepoOf is a repository as payloads have it. The fake GitHub numbers them
+// as they come: octo/app or octo/app0 is the first.
 func wireRepoOf(repo, owner, name string) map[string]any {
+	n, _ := strconv.Atoi(strings.TrimPrefix(name, "app")) // 0 for none
 	return map[string]any{
-		"id": 1, "name": name, "full_name": repo, "owner": map[string]any{"login": owner, "id": 1},
+		"id": n + 1, "name": name, "full_name": repo, "owner": map[string]any{"login": owner, "id": 1},
 		"default_branch": "main", "clone_url": "https://github.com/" + repo + ".git",
 	}
 }
