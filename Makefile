@@ -33,7 +33,7 @@ lint:
 
 test:
 	@command -v act >/dev/null || $(GO) install $(ACT_PKG)
-	$(GO) test -race -parallel 4 -timeout 14m ./...
+	$(GO) test -race -parallel 4 -timeout 25m ./...
 
 # Whole processes side by side with xargs -P2; needs a quiet machine.
 bench: build
