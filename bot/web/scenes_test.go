@@ -35,7 +35,7 @@ func coloured(tests int) string {
 	var b strings.Builder
 	b.WriteString("meta: step=checkout\n12:04:31 :: [repository] checking out octo/app at abcdef0\n12:04:31 :: [task run: task.bash - tests]\n\x1b[1m$ cargo test --workspace\x1b[0m\n")
 	for _, crate := range []string{"parser", "planner", "engine", "store"} {
-		fmt.Fprintf(&b, "\x1b[1m\x1b[32m   Compiling\x1b[0m app-%s v0.4.1 (/work/app/%s)\n", crate, crate)
+		fmt.Fprintf(&b, "\x1b[1m\x1b[32m   Compiling\x1b[0m app-%s v0.4.1 (/src/app/%s)\n", crate, crate)
 	}
 	b.WriteString("\x1b[1m\x1b[33mwarning\x1b[0m\x1b[1m: unused variable: `retries`\x1b[0m\n  \x1b[1m\x1b[34m--> \x1b[0mstore/src/queue.rs:88:9\n\x1b[1m\x1b[32m    Finished\x1b[0m test profile [unoptimized + debuginfo] target(s) in 18.42s\n")
 	for i := range tests {

@@ -12,6 +12,8 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+
+	"github.com/cromt/cromt/sparky/tomtit"
 )
 
 // Room is a folder of one job at a place, with a copy of this program.
@@ -59,9 +61,7 @@ func (p *Place) command(ctx context.Context, line string) *exec.Cmd {
 	cmd.Env = p.env
 	cmd.WaitDelay = time.Second
 	// Not what this process finds in its own PATH.
-	if cmd.Path, cmd.Err = lookPath(argv[0], p.env), nil; cmd.Path == "" {
-		cmd.Err = &exec.Error{Name: argv[0], Err: exec.ErrNotFound}
-	}
+	cmd.Path, cmd.Err = tomtit.LookPath(argv[0], p.env)
 	return cmd
 }
 

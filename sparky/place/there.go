@@ -11,7 +11,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -293,19 +292,4 @@ func packEntry(tw *tar.Writer, root *os.Root, name string, d fs.DirEntry) error 
 	defer f.Close()
 	_, err = io.CopyN(tw, f, h.Size)
 	return err
-}
-
-// lookPath finds a program in the PATH of env; "": it is not there.
-func lookPath(name string, env []string) string {
-	i := slices.IndexFunc(env, func(v string) bool { return strings.HasPrefix(v, "PATH=") })
-	if i < 0 {
-		return ""
-	}
-	for _, dir := range filepath.SplitList(strings.TrimPrefix(env[i], "PATH=")) {
-		path := filepath.Join(dir, name)
-		if info, err := os.Stat(path); err == nil && filepath.IsAbs(dir) && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
-			return path
-		}
-	}
-	return ""
 }

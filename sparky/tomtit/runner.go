@@ -78,7 +78,7 @@ func (r *Runner) Run(ctx context.Context, action string, opts []string) (exitCod
 	case kind == kindMissing:
 		return 1, r.notFound(p, action)
 	case kind == kindBash:
-		bash, err := lookPath("bash", r.Env)
+		bash, err := LookPath("bash", r.Env)
 		if err != nil {
 			return 1, err
 		}
@@ -215,15 +215,16 @@ func hostEnv(env []string) []string {
 
 // FindTom returns the path of tom in the PATH of env, "" when it has none.
 func FindTom(env []string) string {
-	path, err := lookPath("tom", env)
+	path, err := LookPath("tom", env)
 	if err != nil {
 		return ""
 	}
 	return path
 }
 
-// lookPath finds a program in the PATH of env, which is not that of this process.
-func lookPath(name string, env []string) (string, error) {
+// LookPath finds a program in the PATH of env, which is not that of this
+// process. An error wraps exec.ErrNotFound.
+func LookPath(name string, env []string) (string, error) {
 	for _, dir := range filepath.SplitList(getenv(env, "PATH")) {
 		if !filepath.IsAbs(dir) {
 			continue // it would be looked up in the checkout

@@ -190,7 +190,7 @@ func (j *job) show(ctx context.Context, cmd *exec.Cmd, name string, ignore bool,
 func (j *job) start(ctx context.Context, cmd *exec.Cmd, stdout, stderr io.Writer) (int, error) {
 	program := cmd.Path
 	var err error
-	if cmd.Path, err = lookPath(program, j.runner.Env); err != nil {
+	if cmd.Path, err = LookPath(program, j.runner.Env); err != nil {
 		_, _ = fmt.Fprintf(stderr, "%s: command not found\n", program)
 		return 127, ctx.Err()
 	}
