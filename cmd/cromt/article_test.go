@@ -107,7 +107,6 @@ var articleHosts = []string{"https://hostA:4000", "https://hostB:4000", "https:/
 
 // TestArticle follows the article's three steps.
 func TestArticle(t *testing.T) {
-	t.Parallel()
 	s := newArticleSite(t, articleHosts...)
 	s.project("https://github.com/melezhik/myjobs.git", map[string]string{"hello": articleTask})
 	s.apply(articleFlow)
@@ -131,7 +130,6 @@ func TestArticle(t *testing.T) {
 
 // TestArticleDependencies: jobA depends on jobB, which depends on jobC.
 func TestArticleDependencies(t *testing.T) {
-	t.Parallel()
 	s := newArticleSite(t, "https://app:4000", "https://database:4000", "https://infra:4000")
 	order := filepath.Join(s.home, "order")
 	for _, name := range []string{"application", "database", "network"} {
@@ -149,7 +147,6 @@ func TestArticleDependencies(t *testing.T) {
 
 // TestArticleArtifacts: jobA is given the file that jobB has made.
 func TestArticleArtifacts(t *testing.T) {
-	t.Parallel()
 	s := newArticleSite(t, "https://database:4000", "https://host1:4000")
 	s.project("https://github.com/melezhik/db-tools.git", map[string]string{"create": articleCreate})
 	s.project("https://github.com/melezhik/database", map[string]string{"deploy": articleDeploy})
@@ -172,7 +169,6 @@ func TestArticleArtifacts(t *testing.T) {
 
 // TestArticleCancel: the Cancel of the local Sparky's page reaches the hosts.
 func TestArticleCancel(t *testing.T) {
-	t.Parallel()
 	s := newArticleSite(t, articleHosts...)
 	task, pids := s.waiting()
 	s.project("https://github.com/melezhik/myjobs.git", map[string]string{"hello": task})
@@ -192,7 +188,6 @@ func TestArticleCancel(t *testing.T) {
 // script, on a terminal. Its cancel sends TERM to all that it finds below, and
 // the terminal hangs up when script ends.
 func TestArticleCancelOfRaku(t *testing.T) {
-	t.Parallel()
 	s := newArticleSite(t, articleHosts...)
 	task, pids := s.waiting()
 	s.project("https://github.com/melezhik/myjobs.git", map[string]string{"hello": task})

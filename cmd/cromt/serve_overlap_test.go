@@ -132,7 +132,6 @@ func sha(digit string) string { return strings.Repeat(digit, 40) }
 // A push waits for the run of the one before it, says so, and begins as soon
 // as that has ended; also when the App has been killed meanwhile.
 func TestServeQueue(t *testing.T) {
-	t.Parallel()
 	g := newGates(t, "")
 	g.push(sha("1"), g.flow("one", ""))
 	g.untilRan("start one")
@@ -169,7 +168,6 @@ func TestServeQueue(t *testing.T) {
 // A newer commit of a pull request cancels the run of the older one, also on
 // its host.
 func TestServeSynchronize(t *testing.T) {
-	t.Parallel()
 	g := newGates(t, "")
 	g.pull("opened", sha("1"), "feature", g.flow("one", ""))
 	g.untilRan("start one")
@@ -192,7 +190,6 @@ func TestServeSynchronize(t *testing.T) {
 
 // What the file says about overlaps goes before the defaults.
 func TestServeOverlap(t *testing.T) {
-	t.Parallel()
 	for _, c := range []struct{ top, first, log string }{
 		{"overlap: allow\n", "success", "start one, start two, end two, end one"},
 		{"overlap: cancel\n", "cancelled", "start one, start two, end two"},
@@ -220,7 +217,6 @@ func TestServeOverlap(t *testing.T) {
 // A push that is delivered after a newer one runs nothing, and leaves the
 // newer one's run alone.
 func TestServeLatePush(t *testing.T) {
-	t.Parallel()
 	g := newGates(t, "")
 	late := g.flow("late", "overlap: cancel\n")
 	g.repo.AddCommit(sha("1"))

@@ -25,7 +25,6 @@ import (
 // A pull request adds its projects to the run of the push of its commit, as
 // long as that has not begun; told once more, it adds nothing.
 func TestServePullJoinsPush(t *testing.T) {
-	t.Parallel()
 	g := newGates(t, "")
 	first := g.flow("one", "")
 	files := map[string]string{"jobs.yaml": "projects:\n" +
@@ -66,7 +65,6 @@ func TestServePullJoinsPush(t *testing.T) {
 // A push and a pull request of one commit are one result over what both
 // select, and nothing runs twice, also when the run of the push has begun.
 func TestServePushAndPull(t *testing.T) {
-	t.Parallel()
 	g := newGates(t, "")
 	g.flow("one", "")
 	files := map[string]string{"jobs.yaml": "projects:\n" +
@@ -105,7 +103,6 @@ func TestServePushAndPull(t *testing.T) {
 
 // The commit of a merge queue is concluded, with something to run or nothing.
 func TestServeMergeGroup(t *testing.T) {
-	t.Parallel()
 	g := newGates(t, "")
 	for i, c := range []struct{ trigger, title string }{{`, trigger: [merge_group]`, "1 succeeded"}, {"", "nothing to run"}} {
 		sha := sha(fmt.Sprint(i + 1))
@@ -125,7 +122,6 @@ func TestServeMergeGroup(t *testing.T) {
 
 // [skip ci] is a result, and a commit without a jobs.yaml is none.
 func TestServeSkipped(t *testing.T) {
-	t.Parallel()
 	g := newGates(t, "")
 	g.repo.AddCommit(sha("1"))
 	g.repo.SetBranch("main", sha("1"))
@@ -175,7 +171,6 @@ func (s *appSite) archiveOf(files map[string]string) {
 // Private code and secrets go to our agents, and not to a Sparky that shows
 // its jobs' data to everybody, unless the operator has said so.
 func TestServePrivate(t *testing.T) {
-	t.Parallel()
 	var sparkies [2]string
 	for i := range sparkies {
 		fake := sparkytest.NewFake(sparkytest.FakeConfig{Scan: 10 * time.Millisecond, Start: 10 * time.Millisecond})
@@ -224,7 +219,6 @@ func TestServePrivate(t *testing.T) {
 
 // A secret that there is not is a result, too.
 func TestServeMissingSecret(t *testing.T) {
-	t.Parallel()
 	g := newGates(t, "")
 	g.push(sha("1"), map[string]string{"jobs.yaml": "projects:\n" + g.project("app", "quick", "one", ", trigger: true, secrets: [KEY]")})
 	if k := g.concluded("cromt", sha("1")); k.Conclusion != "failure" || !strings.Contains(k.Summary, "secret KEY of octo/app") {
@@ -234,7 +228,6 @@ func TestServeMissingSecret(t *testing.T) {
 
 // A process that is told to end lets go of its runs, and cancels nothing.
 func TestServeTerminated(t *testing.T) {
-	t.Parallel()
 	g := newGates(t, "")
 	g.push(sha("1"), g.flow("one", ""))
 	g.untilRan("start one")
@@ -260,7 +253,6 @@ func TestServeTerminated(t *testing.T) {
 // How a run ended is told as soon as GitHub is back, by whichever process
 // there is then.
 func TestServeGitHubDown(t *testing.T) {
-	t.Parallel()
 	g := newGates(t, "")
 	var down atomic.Bool
 	var refused atomic.Int32

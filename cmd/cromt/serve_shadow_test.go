@@ -64,7 +64,6 @@ func TestServeForkDoesNotSkip(t *testing.T) {
 // A merge queue pushes its branch at the moment at which it asks for checks.
 // That the push selects nothing is not the answer.
 func TestServeMergeQueuePush(t *testing.T) {
-	t.Parallel()
 	g := newGates(t, "")
 	sha, ref := sha("3"), "gh-readonly-queue/main/pr-3"
 	g.repo.SetFile(sha, "jobs.yaml", "projects:\n"+g.project("app", "fail", "q", ", trigger: [push, merge_group]"))
