@@ -239,16 +239,21 @@ func TestManyAtOnce(t *testing.T) {
 // A change of state is told at once, and not only with the next heartbeat.
 func TestState(t *testing.T) {
 	s, c, l, _ := one(t, http.NotFoundHandler())
+	until(t, "the first state is told", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.saw) == 1
+	})
 	start := time.Now()
 	c.Status.Update(func(st *tunnel.State) { st.Running, st.Draining = 3, true })
-	until(t, "the state is told", func() bool { return l.State() == tunnel.State{Running: 3, Slots: 4, Draining: true} })
+	until(t, "the change is told", func() bool { return l.State() == tunnel.State{Running: 3, Slots: 4, Draining: true} })
 	if took := time.Since(start); took > 2*time.Second {
 		t.Errorf("told after %v", took)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.saw) == 0 || s.saw[0].Draining {
-		t.Errorf("saw %+v", s.saw)
+	if want := (tunnel.State{Slots: 4}); s.saw[0] != want {
+		t.Errorf("saw %+v first, want %+v", s.saw[0], want)
 	}
 }
 
