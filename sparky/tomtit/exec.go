@@ -5,8 +5,11 @@ package tomtit
 import (
 	"context"
 	"errors"
+	"io"
+	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -38,31 +41,117 @@ func Exec(ctx context.Context, cmd *exec.Cmd, grace time.Duration) error {
 		cmd.SysProcAttr = new(syscall.SysProcAttr)
 	}
 	cmd.SysProcAttr.Setsid = true
-	if err := cmd.Start(); err != nil {
+	if cmd.Stdin == nil {
+		if null, err := devNull(); err == nil { // else Start opens it, or says why not
+			cmd.Stdin = null
+		}
+	}
+	out, err := openOutput(cmd)
+	if err != nil {
 		return err
 	}
-	t := newTree(cmd.Process.Pid, jobMarker(cmd.Env))
-	if ctx.Done() == nil {
-		t.wait(cmd)
-		return t.reap(cmd)
+	err = cmd.Start()
+	out.started()
+	if err == nil {
+		err = finish(ctx, newTree(cmd), grace)
+	}
+	if copied := out.drain(); err == nil {
+		err = copied
+	}
+	return err
+}
+
+// finish waits for the end of the tree, and brings it about when ctx ends.
+func finish(ctx context.Context, t *tree, grace time.Duration) error {
+	if t.wait(ctx) {
+		return t.reap()
 	}
 	exited := make(chan struct{})
 	go func() {
-		t.wait(cmd)
+		t.wait(context.WithoutCancel(ctx))
 		close(exited)
 	}()
-	select {
-	case <-exited:
-		return t.reap(cmd)
-	case <-ctx.Done():
-	}
 	t.stop(exited, grace)
 	<-exited
-	err := t.reap(cmd)
+	err := t.reap()
 	if err != nil && !errors.As(err, new(*exec.ExitError)) {
 		return errors.Join(ctx.Err(), err)
 	}
 	return ctx.Err()
+}
+
+// devNull is what programs read that are given nothing to read.
+var devNull = sync.OnceValues(func() (*os.File, error) { return os.Open(os.DevNull) })
+
+// output is the pipe of a program whose stdout and stderr go to the same
+// Writer: package os/exec would make it at twice the cost.
+type output struct {
+	r, w   *os.File
+	copied chan error
+}
+
+// openOutput gives cmd such a pipe, if it is to have one; else it returns nil,
+// of which the methods do nothing.
+func openOutput(cmd *exec.Cmd) (*output, error) {
+	if _, isFile := cmd.Stdout.(*os.File); cmd.Stdout == nil || isFile || !same(cmd.Stdout, cmd.Stderr) {
+		return nil, nil //nolint:nilnil // documented
+	}
+	r, w, err := openPipe()
+	if err != nil {
+		return nil, err
+	}
+	o, to := &output{r: r, w: w, copied: make(chan error, 1)}, cmd.Stdout
+	cmd.Stdout, cmd.Stderr = w, w
+	go func() { o.copied <- copyTo(to, r) }()
+	return o, nil
+}
+
+// same reports whether both are one Writer; values that cannot be compared are not.
+func same(a, b io.Writer) bool {
+	defer func() { _ = recover() }() //nolint:errcheck // of the comparison
+	return a == b
+}
+
+var copyBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
+
+// copyTo copies until nobody has the pipe any more. What w does not take is
+// read nonetheless, so that the program can end.
+func copyTo(w io.Writer, r *os.File) (failed error) {
+	buf := copyBuffers.Get().(*[32 << 10]byte) //nolint:forcetypeassert // nothing else is in it
+	defer copyBuffers.Put(buf)
+	for {
+		n, err := r.Read(buf[:])
+		if n > 0 && failed == nil {
+			_, failed = w.Write(buf[:n])
+		}
+		if err != nil {
+			return failed
+		}
+	}
+}
+
+// started closes this process's end for writing.
+func (o *output) started() {
+	if o != nil {
+		_ = o.w.Close()
+	}
+}
+
+// drain returns when all has been copied that the tree, which is gone, has
+// written, with the error of the Writer. What an escaped process still holds
+// is waited for only so long.
+func (o *output) drain() error {
+	if o == nil {
+		return nil
+	}
+	defer func() { _ = o.r.Close() }()
+	select {
+	case err := <-o.copied:
+		return err
+	default:
+	}
+	_ = o.r.SetReadDeadline(time.Now().Add(drainTime))
+	return <-o.copied
 }
 
 // waited turns the error of a Wait into that of Exec: output that was left in

@@ -2,6 +2,7 @@ package tomtit
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"os/exec"
 	"strconv"
@@ -12,34 +13,103 @@ import (
 
 // tree is a process that leads its own session, and all that came from it.
 type tree struct {
+	cmd    *exec.Cmd
 	leader int
 	marker string
 	others map[int]uint64 // outside the leader's group: pid to start time
 	born   uint64         // start time of the leader; 0: not read yet
 }
 
-func newTree(leader int, marker string) *tree {
-	return &tree{leader: leader, marker: marker}
+func newTree(cmd *exec.Cmd) *tree {
+	return &tree{cmd: cmd, leader: cmd.Process.Pid, marker: jobMarker(cmd.Env)}
 }
 
-// wait returns when the leader has exited. It stays a zombie until reap, so
-// that its id, which is the session's and the group's, is nobody else's.
-func (t *tree) wait(*exec.Cmd) {
-	const pPid, wNoWait = 1, 0x01000000
-	var info [128]byte // siginfo_t
-	for {
-		_, _, errno := syscall.Syscall6(syscall.SYS_WAITID, pPid, uintptr(t.leader),
-			uintptr(unsafe.Pointer(&info[0])), syscall.WEXITED|wNoWait, 0, 0)
-		if errno != syscall.EINTR {
-			return
+// wait reports whether the leader has exited before ctx ended. It stays a
+// zombie until reap, so that its id, which is the session's and the group's,
+// is nobody else's.
+//
+// A thread that waits in the kernel would keep others from running until the
+// scheduler notices, at every job; here the poller waits, as for a connection.
+func (t *tree) wait(ctx context.Context) bool {
+	f := openProcess(t.leader)
+	if f == nil {
+		return t.waitBlocked(ctx)
+	}
+	defer func() { _ = f.Close() }()
+	defer context.AfterFunc(ctx, func() { _ = f.SetReadDeadline(time.Unix(1, 0)) })()
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return t.waitBlocked(ctx)
+	}
+	exited := false
+	err = raw.Read(func(uintptr) bool {
+		exited = t.exited(syscall.WNOHANG)
+		return exited
+	})
+	if err != nil && ctx.Err() == nil {
+		return t.waitBlocked(ctx)
+	}
+	return exited
+}
+
+// waitBlocked is wait for a kernel without pollable processes.
+func (t *tree) waitBlocked(ctx context.Context) bool {
+	exited := make(chan struct{})
+	go func() {
+		for !t.exited(0) {
 		}
+		close(exited)
+	}()
+	select {
+	case <-exited:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 
+// exited reports whether the leader has exited, without collecting it.
+func (t *tree) exited(flags int) bool {
+	const pPid, wNoWait = 1, 0x01000000
+	var info struct {
+		signo, _, _ int32
+		_           [116]byte // the rest of a siginfo_t
+	}
+	_, _, errno := syscall.Syscall6(syscall.SYS_WAITID, pPid, uintptr(t.leader),
+		uintptr(unsafe.Pointer(&info)), uintptr(syscall.WEXITED|wNoWait|flags), 0, 0)
+	return errno != syscall.EINTR && (errno != 0 || info.signo != 0)
+}
+
+// openProcess returns a file that can be read from when the process has
+// exited, nil where the kernel has no such files.
+func openProcess(pid int) *os.File {
+	const pidfdOpen = 434
+	fd, _, errno := syscall.Syscall(pidfdOpen, uintptr(pid), syscall.O_NONBLOCK, 0)
+	if errno != 0 {
+		return nil
+	}
+	return os.NewFile(fd, "process")
+}
+
+// openPipe is os.Pipe with less ado: only the end that is read from here goes
+// to the poller.
+func openPipe() (r, w *os.File, err error) {
+	var p [2]int
+	if err := syscall.Pipe2(p[:], syscall.O_CLOEXEC); err != nil {
+		return nil, nil, os.NewSyscallError("pipe2", err)
+	}
+	if err := syscall.SetNonblock(p[0], true); err != nil {
+		_ = syscall.Close(p[0])
+		_ = syscall.Close(p[1])
+		return nil, nil, os.NewSyscallError("fcntl", err)
+	}
+	return os.NewFile(uintptr(p[0]), "|0"), os.NewFile(uintptr(p[1]), "|1"), nil
+}
+
 // reap ends what the leader left behind, and collects it.
-func (t *tree) reap(cmd *exec.Cmd) error {
+func (t *tree) reap() error {
 	t.killAll()
-	return waited(cmd.Wait())
+	return waited(t.cmd.Wait())
 }
 
 // process is a line of /proc/PID/stat.
