@@ -57,6 +57,7 @@ type Agent struct {
 	lock      *os.File
 	env       baseEnv
 	tom       string
+	bash      string // of PATH, so that not every job looks for it; "": there is none yet
 	sparrowdo string
 	docker    *place.Engine
 	looks     time.Duration // between looks at a job's folder
@@ -135,6 +136,7 @@ func Open(cfg Config) (*Agent, error) {
 	if a.tom = cfg.Tom; a.tom == "auto" {
 		a.tom = tomtit.FindTom(a.env.list)
 	}
+	a.bash, _ = tomtit.LookPath("bash", a.env.list) // each job looks for itself, and says so
 	a.docker = &place.Engine{Owner: ownerOf(root), Env: placeEnv(a.env.list)}
 	if a.sparrowdo = cfg.Sparrowdo; a.sparrowdo == "auto" {
 		a.sparrowdo = a.env.findSparrowdo()

@@ -122,6 +122,9 @@ func (e *execution) actions(ctx context.Context) error {
 		return e.each(ctx, e.there.run)
 	}
 	runner := tomtit.Runner{Dir: e.work, Env: e.env, Out: e.out, Tom: e.a.tom, Cache: e.dir, Grace: sparky.KillGrace}
+	if _, own := e.spec.Env["PATH"]; !own {
+		runner.Bash = e.a.bash
+	}
 	for _, action := range e.spec.Actions[1:] { // Run checks the first one by itself
 		if err := runner.Check(action); err != nil {
 			e.sayf("%s\n", err)

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -49,14 +48,8 @@ func (f *folders) giveBack(dir string) error {
 
 // isPristine reports whether dir is as take gives it, whatever a job did to it.
 func isPristine(dir string) bool {
-	f, err := os.Open(dir)
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	_, err = f.Readdirnames(1)
-	fi, statErr := os.Lstat(dir)
-	return errors.Is(err, io.EOF) && statErr == nil && fi.Mode() == fs.ModeDir|0o700
+	fi, err := os.Lstat(dir)
+	return err == nil && fi.Mode() == fs.ModeDir|0o700 && isEmptyDir(dir)
 }
 
 // removeTree removes dir, also when the job took write permission from folders.

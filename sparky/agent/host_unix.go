@@ -62,6 +62,23 @@ func inodeOf(fi os.FileInfo) inode {
 	return inode{dev: uint64(st.Dev), ino: st.Ino, links: uint64(st.Nlink), bytes: st.Blocks * 512} //nolint:unconvert // other types on other systems
 }
 
+// isEmptyDir does by itself what os.File does with the poller, which costs more
+// than the look.
+func isEmptyDir(dir string) bool {
+	fd, err := syscall.Open(dir, syscall.O_RDONLY|syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = syscall.Close(fd) }() // it was only read
+	var buf [512]byte                        // . and .., or a name besides
+	n, err := syscall.ReadDirent(fd, buf[:])
+	if err != nil {
+		return false
+	}
+	_, count, _ := syscall.ParseDirent(buf[:n], -1, nil)
+	return count == 0
+}
+
 // signalOf returns the number of the signal that ended a program.
 func signalOf(exit *exec.ExitError) int {
 	if st, ok := exit.Sys().(syscall.WaitStatus); ok && st.Signaled() {

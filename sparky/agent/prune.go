@@ -7,8 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"time"
-
-	"github.com/cromt/cromt/sparky"
 )
 
 // prune asks for a clean-up of the project, without waiting for it.
@@ -53,9 +51,7 @@ func (a *Agent) pruneLoop() {
 
 // pruneProject removes logs and files of all but the newest builds.
 func (a *Agent) pruneProject(project string) error {
-	old, err := a.store.list(context.Background(),
-		`WHERE pruned = 0 AND project = ? AND state NOT IN (?, ?) ORDER BY seq DESC LIMIT -1 OFFSET ?`,
-		project, int(sparky.CodeQueued), int(sparky.CodeRunning), a.keepBuilds(project))
+	old, err := a.store.builds(context.Background(), project, a.keepBuilds(project))
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"sync"
 	"time"
 )
 
@@ -24,32 +25,32 @@ func (e *quotaError) Error() string {
 // function returned ends the watch.
 func (a *Agent) watchDisk(ctx context.Context, j *job, dir string) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		timer := time.NewTimer(a.looks)
-		defer timer.Stop()
-		for {
-			select {
-			case <-timer.C:
-			case <-ctx.Done():
-				return
+	var mu sync.Mutex // held by a look
+	var timer *time.Timer
+	look := func() {
+		mu.Lock()
+		defer mu.Unlock()
+		begun := time.Now()
+		used := diskUsage(ctx, dir, a.cfg.MaxDisk)
+		switch {
+		case ctx.Err() != nil:
+		case used > a.cfg.MaxDisk:
+			cancel(&quotaError{used, a.cfg.MaxDisk})
+			if err := killLeftovers([]string{j.id}); err != nil {
+				a.log.Warn("processes are still there", "job", j.id, "error", err)
 			}
-			begun := time.Now()
-			used := diskUsage(ctx, dir, a.cfg.MaxDisk)
-			if used > a.cfg.MaxDisk {
-				cancel(&quotaError{used, a.cfg.MaxDisk})
-				if err := killLeftovers([]string{j.id}); err != nil {
-					a.log.Warn("processes are still there", "job", j.id, "error", err)
-				}
-				return
-			}
+		default:
 			timer.Reset(max(a.looks, diskRest*time.Since(begun)))
 		}
-	}()
+	}
+	mu.Lock()
+	timer = time.AfterFunc(a.looks, look)
+	mu.Unlock()
 	return ctx, func() {
 		cancel(nil)
-		<-done
+		mu.Lock()
+		timer.Stop()
+		mu.Unlock()
 	}
 }
 

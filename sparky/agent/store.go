@@ -68,6 +68,7 @@ type store struct {
 	*journal
 	read   *sql.DB
 	byID   *sql.Stmt
+	old    *sql.Stmt // ended builds of a project but for the newest
 	path   string
 	writer *sql.DB
 }
@@ -95,6 +96,10 @@ func openStore(ctx context.Context, dir string) (*store, error) {
 	if s.byID, err = s.read.PrepareContext(ctx, `SELECT `+columns+` FROM jobs WHERE id = ?`); err != nil {
 		return nil, errors.Join(err, s.read.Close(), s.writer.Close())
 	}
+	if s.old, err = s.read.PrepareContext(ctx, `SELECT `+columns+` FROM jobs WHERE pruned = 0 AND project = ? AND state NOT IN (?, ?)
+		ORDER BY seq DESC LIMIT -1 OFFSET ?`); err != nil {
+		return nil, errors.Join(err, s.byID.Close(), s.read.Close(), s.writer.Close())
+	}
 	if s.journal, err = newJournal(ctx, s.writer); err != nil {
 		return nil, errors.Join(err, s.read.Close(), s.writer.Close())
 	}
@@ -117,7 +122,7 @@ func openDB(path string, conns int) (*sql.DB, error) {
 
 // close ends the journal and the connections.
 func (s *store) close() error {
-	return errors.Join(s.journal.close(), s.byID.Close(), s.read.Close(), s.writer.Close())
+	return errors.Join(s.journal.close(), s.byID.Close(), s.old.Close(), s.read.Close(), s.writer.Close())
 }
 
 type scanner interface{ Scan(...any) error }
@@ -172,7 +177,15 @@ func (s *store) load(ctx context.Context, id string) (*record, error) {
 
 // list returns the records of a query that selects the columns.
 func (s *store) list(ctx context.Context, query string, args ...any) ([]*record, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT `+columns+` FROM jobs `+query, args...)
+	return scanRecords(s.read.QueryContext(ctx, `SELECT `+columns+` FROM jobs `+query, args...))
+}
+
+// builds returns the ended builds of a project, but for so many of the newest.
+func (s *store) builds(ctx context.Context, project string, newest int) ([]*record, error) {
+	return scanRecords(s.old.QueryContext(ctx, project, int(sparky.CodeQueued), int(sparky.CodeRunning), newest))
+}
+
+func scanRecords(rows *sql.Rows, err error) ([]*record, error) {
 	if err != nil {
 		return nil, err
 	}

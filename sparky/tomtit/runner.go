@@ -23,6 +23,7 @@ type Runner struct {
 	Env   []string      // complete environment, NAME=value
 	Out   io.Writer     // everything printed, in order; written by one goroutine at a time
 	Tom   string        // path of the host's own tom; "": the built-in runner
+	Bash  string        // path of the bash that runs .bash scenarios; "": looked up in the PATH of Env
 	Cache string        // existing folder for the runner's files; the caller removes it
 	Grace time.Duration // between TERM and KILL; 0: DefaultGrace
 }
@@ -78,9 +79,11 @@ func (r *Runner) Run(ctx context.Context, action string, opts []string) (exitCod
 	case kind == kindMissing:
 		return 1, r.notFound(p, action)
 	case kind == kindBash:
-		bash, err := LookPath("bash", r.Env)
-		if err != nil {
-			return 1, err
+		bash := r.Bash
+		if bash == "" {
+			if bash, err = LookPath("bash", r.Env); err != nil {
+				return 1, err
+			}
 		}
 		return r.runPlain(ctx, bash, []string{".tom/" + action + ".bash"}, r.Env)
 	}
