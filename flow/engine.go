@@ -15,7 +15,8 @@ import (
 type Engine struct {
 	Executor Executor
 	// Journal, when not nil, has each batch of events before any of its
-	// effects begin. When it fails the run is cancelled; when its error wraps
+	// effects begin; starts and ends of jobs without any come up to StartDelay
+	// and EndDelay later, in fewer batches. When it fails the run is cancelled; when its error wraps
 	// ErrDetached, the run is let go of: another process has taken it over.
 	Journal Reporter
 	// Reporters are told of events as they come, each at its own pace: a run
@@ -130,9 +131,10 @@ type runner struct {
 	base      context.Context //nolint:containedctx // of every attempt: done when the run is let go of
 	letGo     context.CancelCauseFunc
 	events    []Event     // of the batch at hand
-	unwritten []Event     // not in the journal yet: starts of jobs
+	unwritten []Event     // not in the journal yet: starts and ends of jobs
 	late      *time.Timer // until they are written; nil: it does not run
-	effects   []func()    // to begin once the batch is journalled
+	lateIn    time.Duration
+	effects   []func() // to begin once the batch is journalled
 	outs      []*outbox
 	notes     []string
 }
@@ -261,22 +263,30 @@ func (r *runner) flush() {
 	}
 }
 
-// record journals the batch. That a job has started decides nothing, and a
-// resumed run is told again: alone it waits for the next batch, StartDelay at
-// most, which saves every short job a write to disk.
+// record journals the batch. What decides nothing, and a resumed run is told
+// again by the host, waits for the next batch: the start of a job StartDelay at
+// most, its end EndDelay. That saves most short jobs a write to disk each.
 func (r *runner) record(events []Event, effects bool) {
 	if r.e.Journal == nil {
 		return
 	}
 	r.unwritten = append(r.unwritten, events...)
-	wait := !effects
+	delay := StartDelay
 	for i := range r.unwritten {
-		wait = wait && r.unwritten[i].Kind == JobStarted
+		switch r.unwritten[i].Kind {
+		case JobStarted:
+		case AttemptCompleted, JobCompleted:
+			delay = EndDelay
+		default:
+			effects = true
+		}
 	}
-	if !wait {
+	switch {
+	case effects:
 		r.write()
-	} else if r.late == nil && len(r.unwritten) > 0 {
-		r.late = time.AfterFunc(StartDelay, func() { r.post(r.write) })
+	case len(r.unwritten) > 0 && (r.late == nil || delay < r.lateIn):
+		stopTimer(r.late)
+		r.late, r.lateIn = time.AfterFunc(delay, func() { r.post(r.write) }), delay
 	}
 }
 

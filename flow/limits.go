@@ -49,6 +49,10 @@ const (
 	// be journalled with: short jobs need no write of their own, and the time
 	// of long ones counts from their start even after a crash.
 	StartDelay = time.Second
+	// EndDelay is the same for the end of a job on which nothing else waits: its
+	// host tells it again after a crash, and who looks at the journal sees no
+	// difference.
+	EndDelay = 20 * time.Millisecond
 	// AttachGrace is how long jobs whose time was over while no process
 	// watched them may take to tell that they have ended in time.
 	AttachGrace = 5 * time.Second

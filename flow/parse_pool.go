@@ -40,32 +40,6 @@ func poolHostKeys() []key[PoolHost] {
 	}
 }
 
-// ParsePools reads the pools of a file that has others keys besides, which
-// are left alone: a bot.yaml. A file without any has no pools. The error is an
-// [ErrorList] of every problem; name is what messages call the file.
-func ParsePools(name string, data []byte) ([]*Pool, error) {
-	p := newParser(name, data).withTables()
-	root := p.document(data)
-	var f File
-	if root != nil && root.Kind == yaml.MappingNode {
-		var first *yaml.Node
-		p.each(root, false, func(k, v *yaml.Node, merged bool) {
-			switch {
-			case k.Value != "pools" || first != nil && merged:
-			case first != nil:
-				p.duplicate(k, first, "the file")
-			case p.typeOK(typePools(), k, v):
-				first = k
-				readPools(p, &f, k, v)
-			}
-		})
-	}
-	if err := p.err(); err != nil {
-		return nil, err
-	}
-	return f.Pools, nil
-}
-
 func readPools(p *parser, f *File, k, n *yaml.Node) {
 	first := make(map[string]*yaml.Node, len(n.Content)/2)
 	p.each(n, false, func(k, v *yaml.Node, merged bool) {

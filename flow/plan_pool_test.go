@@ -161,21 +161,6 @@ projects:
 	}
 }
 
-func TestParsePools(t *testing.T) {
-	pools, err := flow.ParsePools("bot.yaml", []byte("data_dir: /x\npools:\n  p: {hosts: [{url: 'http://a:4000/', slots: 2}]}\n  q: {register: true}\nhosts: []\n"))
-	if err != nil || len(pools) != 2 || pools[0].Hosts[0].URL != "http://a:4000" || pools[0].Hosts[0].Slots != 2 || !pools[1].Register {
-		t.Errorf("%v %+v", err, pools)
-	}
-	if _, err := flow.ParsePools("bot.yaml", []byte("pools: {p: {}}\n")); err == nil || err.Error() != `bot.yaml:1:9: pool "p" has no hosts; write hosts: [{url: https://hostA:4000}], or register: true` {
-		t.Error(err)
-	}
-	for _, none := range []string{"", "a: 1", "[x]"} {
-		if pools, err := flow.ParsePools("bot.yaml", []byte(none)); len(pools) > 0 || err != nil {
-			t.Errorf("%q: %v %v", none, pools, err)
-		}
-	}
-}
-
 // The combinations of random matrices, against the rules taken one by one.
 func TestMatrixAgainstRules(t *testing.T) {
 	for seed := range uint64(2000) {

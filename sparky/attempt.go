@@ -155,6 +155,9 @@ func (t *attempt) sending(at time.Time) {
 
 // queue posts the job once. It is not broken off at once when ctx is done: a
 // job that the host has taken can be cancelled, a broken request leaves doubt.
+//
+// Our agent answers with the first news, for which it may wait as long as a
+// cancelled post may last: most jobs need no other request.
 func (t *attempt) queue(ctx context.Context, req QueueRequest) error {
 	post, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -167,7 +170,13 @@ func (t *attempt) queue(ctx context.Context, req QueueRequest) error {
 		cancel()
 	})
 	defer stop()
-	_, err := t.h.client.Queue(post, req)
+	feed, ours := t.feed.(*agentFeed)
+	if !ours || !t.hello.Posts || feed.offset > 0 {
+		_, err := t.h.client.Queue(post, req)
+		return err
+	}
+	answer, err := t.h.client.QueueWait(post, req, postWait)
+	feed.first = answer.Status
 	return err
 }
 

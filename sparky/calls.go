@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -42,12 +43,23 @@ func (c *Client) CheckToken(ctx context.Context) error {
 // Queue sends the job. It succeeds only when the host repeats the names of
 // the project and the job that it was sent.
 func (c *Client) Queue(ctx context.Context, q QueueRequest) (QueueAnswer, error) {
+	return c.QueueWait(ctx, q, 0)
+}
+
+// QueueWait is Queue and a first Wait in one request, for a host whose Hello
+// has Posts. The answer's Status has the news; nil: there is none yet.
+func (c *Client) QueueWait(ctx context.Context, q QueueRequest, wait time.Duration) (QueueAnswer, error) {
 	const op = "queue job"
 	if err := c.checkNames(op, q.Config.Project, q.Config.JobID); err != nil {
 		return QueueAnswer{}, err
 	}
-	var a QueueAnswer
-	err := c.sendJSON(ctx, request{op: op, path: "/queue", timeout: queueTimeout}, q, &a)
+	path, limit := "/queue", int64(maxAnswer)
+	if wait > 0 {
+		path += "?wait=" + strconv.Itoa(int(wait.Seconds()))
+		limit += 2 * MaxLogChunk
+	}
+	a := QueueAnswer{Status: &JobStatus{State: unknownCode}}
+	err := c.sendJSON(ctx, request{op: op, path: path, timeout: queueTimeout + wait}, q, &a, limit)
 	switch {
 	case err != nil:
 		return QueueAnswer{}, err
@@ -55,6 +67,14 @@ func (c *Client) Queue(ctx context.Context, q QueueRequest) (QueueAnswer, error)
 		return QueueAnswer{}, &Error{Op: op, Host: c.base, Kind: KindServer, Status: http.StatusOK, Err: errors.New(plainLine([]byte(a.Error)))}
 	case a.Project != q.Config.Project || a.JobID != q.Config.JobID:
 		return QueueAnswer{}, c.nonsense(op, "it answered for job %q of project %q instead", plainLine([]byte(a.JobID)), plainLine([]byte(a.Project)))
+	}
+	if a.Status != nil && a.Status.State == unknownCode {
+		a.Status = nil
+	}
+	if a.Status != nil {
+		if err := c.checkStatus(op, a.Status, 0); err != nil {
+			return QueueAnswer{}, err
+		}
 	}
 	return a, nil
 }
@@ -96,23 +116,29 @@ func (c *Client) Wait(ctx context.Context, project, jobID string, state Code, of
 	if err != nil {
 		return JobStatus{}, err
 	}
-	// A missing state must not read as 0.
-	var js JobStatus
-	js.State = unknownCode
+	js := JobStatus{State: unknownCode}
 	if err := json.Unmarshal(text, &js); err != nil {
 		return JobStatus{}, c.nonsense(op, "the answer is not the expected JSON: %s", plainLine(text))
 	}
-	switch {
-	case !js.State.Ended() && js.State != CodeQueued && js.State != CodeRunning:
-		return JobStatus{}, c.nonsense(op, "%d is not a status", int(js.State))
-	case len(js.Log) > 0 && js.Offset < offset+int64(len(js.Log)), js.LogSize < js.Offset:
-		return JobStatus{}, c.nonsense(op, "log offset %d with %d of %d bytes asked for from %d", js.Offset, len(js.Log), js.LogSize, offset)
+	if err := c.checkStatus(op, &js, offset); err != nil {
+		return JobStatus{}, err
 	}
 	return js, nil
 }
 
-// unknownCode is no state of the protocol.
+// unknownCode is no state of the protocol: a missing one must not read as 0.
 const unknownCode Code = -128
+
+// checkStatus checks an answer to the question for what follows the offset.
+func (c *Client) checkStatus(op string, js *JobStatus, offset int64) error {
+	switch {
+	case !js.State.Ended() && js.State != CodeQueued && js.State != CodeRunning:
+		return c.nonsense(op, "%d is not a status", int(js.State))
+	case len(js.Log) > 0 && js.Offset < offset+int64(len(js.Log)), js.LogSize < js.Offset:
+		return c.nonsense(op, "log offset %d with %d of %d bytes asked for from %d", js.Offset, len(js.Log), js.LogSize, offset)
+	}
+	return nil
+}
 
 // PutStash replaces the stash of a job, which must be a JSON object. The
 // stash of a real Sparky is readable without a token.
@@ -129,7 +155,7 @@ func (c *Client) PutStash(ctx context.Context, project, jobID string, data any) 
 	err := c.sendJSON(ctx, request{op: op, path: "/stash", timeout: shortTimeout}, struct {
 		Config config `json:"config"`
 		Data   any    `json:"data"`
-	}{config{project, jobID}, data}, &a)
+	}{config{project, jobID}, data}, &a, maxAnswer)
 	if err != nil {
 		return err
 	}

@@ -190,15 +190,15 @@ func (c *Client) nonsense(op, format string, args ...any) *Error {
 	return &Error{Op: op, Host: c.base, Kind: KindAmbiguous, Status: http.StatusOK, Err: fmt.Errorf(format, args...)}
 }
 
-// sendJSON posts v and decodes the answer into answer.
-func (c *Client) sendJSON(ctx context.Context, r request, v, answer any) error {
+// sendJSON posts v and decodes the answer, of at most limit bytes, into answer.
+func (c *Client) sendJSON(ctx context.Context, r request, v, answer any, limit int64) error {
 	body, err := json.Marshal(v)
 	if err != nil {
 		return &Error{Op: r.op, Host: c.base, Kind: KindRefused, Err: err}
 	}
 	r.method, r.body, r.size = http.MethodPost, bytes.NewReader(body), int64(len(body))
 	r.header = map[string]string{"Content-Type": "application/json"}
-	text, err := c.fetch(ctx, r, maxAnswer)
+	text, err := c.fetch(ctx, r, limit)
 	if err != nil {
 		return err
 	}

@@ -123,11 +123,16 @@ type agentFeed struct {
 	t      *attempt
 	state  Code
 	offset int64
-	budget float64 // polls that may follow at once
+	first  *JobStatus // news that came with the answer to the post
+	budget float64    // polls that may follow at once
 	last   time.Time
 }
 
 func (f *agentFeed) next(ctx context.Context, deadline time.Time) (JobStatus, bool, error) {
+	if js := f.first; js != nil {
+		f.first = nil
+		return f.took(*js)
+	}
 	now := time.Now()
 	if !f.last.IsZero() {
 		f.budget = min(pollBurst, f.budget+float64(now.Sub(f.last))/float64(pollPause))
@@ -151,6 +156,11 @@ func (f *agentFeed) next(ctx context.Context, deadline time.Time) (JobStatus, bo
 	if err != nil {
 		return JobStatus{}, false, err
 	}
+	return f.took(js)
+}
+
+// took takes over what the host said.
+func (f *agentFeed) took(js JobStatus) (JobStatus, bool, error) {
 	if len(js.Log) > 0 {
 		f.t.log.write(js.Log)
 	}

@@ -70,6 +70,10 @@ const (
 	// leftPost is how long a post may go on when the run is let go of: the
 	// executor has a second for that.
 	leftPost = 500 * time.Millisecond
+	// postWait is how long our agent may hold back its answer to a post for the
+	// end of the job: long enough for short jobs, and a cancel does not wait
+	// longer than that for a job that it cannot name yet.
+	postWait = time.Second
 	// cancelledPost is how long a post may go on when the run is cancelled meanwhile.
 	cancelledPost = 2 * time.Second
 	// maxSlots bounds what a host announces.

@@ -2,7 +2,6 @@ package sparky
 
 import (
 	"encoding/json"
-	"regexp"
 	"time"
 
 	"github.com/cromt/cromt/flow"
@@ -22,14 +21,6 @@ const (
 
 // Ended reports whether the state is one of the last ones.
 func (c Code) Ended() bool { return c == CodeOK || c == CodeFailed || c == CodeCancelled }
-
-// Names that a real Sparky handles; others break it (they reach its shell,
-// its SQL and its paths unquoted). Artifact names are the file format's.
-var (
-	ProjectName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$`)
-	JobID       = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,99}$`)
-	FileName    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
-)
 
 // QueueRequest is the body of POST /queue.
 type QueueRequest struct {
@@ -55,6 +46,9 @@ type QueueAnswer struct {
 	JobID    string `json:"job-id"`
 	Error    string `json:"error,omitempty"`
 	Attached bool   `json:"attached,omitempty"` // our agent: the job was known already
+	// Status is what our agent answers to POST /queue?wait=S: the job's news as
+	// of GET /status with state=-2 and offset=0. Nil: nobody has asked for it.
+	Status *JobStatus `json:"status,omitempty"`
 }
 
 // SpecVersion is the version of Spec that this package writes.
@@ -127,6 +121,7 @@ type Hello struct {
 	MaxJobs int    `json:"max_jobs"` // how many it runs at once
 	Queued  int    `json:"queued,omitempty"`
 	Running int    `json:"running,omitempty"`
+	Posts   bool   `json:"posts,omitempty"` // POST /queue knows wait
 }
 
 // JobStatus is the answer of our agent to

@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"sync"
 
 	"github.com/cromt/cromt/bot/githubapp"
 )
@@ -52,7 +53,8 @@ code,pre{background:#f0f2f4;border-radius:4px;padding:.1rem .3rem}pre{padding:.7
 @media(prefers-color-scheme:dark){body{color:#e6edf3;background:#0d1117}code,pre{background:#21262d}small{color:#9198a1}.problem{background:#3b1614}
 input[type=text],input[type=url]{background:#0d1117;color:inherit}a{color:#6cb6ff}}`
 
-var pages = template.Must(template.New("page").Parse(`<!doctype html>
+var pages = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("page").Parse(`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>cromt: set up the App</title>
 <style>` + style + `</style></head><body><main>
 {{with .Form}}<h1>Set up the GitHub App</h1>
@@ -87,6 +89,7 @@ that only this account can install. Its webhooks go to <code>{{.Hook}}</code>.</
 {{with .Page}}<p>The App is <a href="{{.}}">there</a>.</p>{{end}}
 </main></body></html>
 `))
+})
 
 // render writes a page. Its address has a key, which goes nowhere: only the
 // origin is told to GitHub.
@@ -105,5 +108,5 @@ func (f *Flow) render(w http.ResponseWriter, status int, p page) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_ = pages.Execute(w, p) // the browser is gone
+	_ = pages().Execute(w, p) // the browser is gone
 }

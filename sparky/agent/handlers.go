@@ -20,6 +20,11 @@ import (
 )
 
 func (a *Agent) postQueue(w http.ResponseWriter, r *http.Request, _ names) {
+	q, err := statusQuery(r.URL.RawQuery)
+	if err != nil {
+		writeError(w, http.StatusBadRequest, err)
+		return
+	}
 	data, ok := a.readJSON(w, r, sparky.MaxQueueBody)
 	if !ok {
 		return
@@ -42,7 +47,29 @@ func (a *Agent) postQueue(w http.ResponseWriter, r *http.Request, _ names) {
 		a.fail(w, r, err)
 		return
 	}
-	writeJSON(w, http.StatusOK, sparky.QueueAnswer{Project: req.project, JobID: req.id, Attached: attached})
+	answer := sparky.QueueAnswer{Project: req.project, JobID: req.id, Attached: attached}
+	if q.wait > 0 {
+		if answer.Status, err = a.news(r.Context(), names{project: req.project, job: req.id}, q.wait); err != nil {
+			a.fail(w, r, err)
+			return
+		}
+	}
+	writeJSON(w, http.StatusOK, answer)
+}
+
+// news returns what is new of a job that was posted a moment ago.
+func (a *Agent) news(ctx context.Context, n names, wait time.Duration) (*sparky.JobStatus, error) {
+	j, rec, err := a.find(ctx, n)
+	switch {
+	case err != nil:
+		return nil, err
+	case j != nil:
+		now := j.await(ctx, sparky.CodeQueued, 0, wait)
+		rec = &now
+	case rec == nil:
+		return nil, errNotNew
+	}
+	return a.jobStatus(j, rec, 0)
 }
 
 // find returns the job while it is in memory, else its record; neither when
@@ -378,7 +405,7 @@ func (a *Agent) getHello(w http.ResponseWriter, _ *http.Request, _ names) {
 	queued, running := a.waiting, a.running
 	a.mu.Unlock()
 	writeJSON(w, http.StatusOK, sparky.Hello{
-		Agent: a.cfg.Version, Version: sparky.SpecVersion, Name: a.cfg.Name, MaxJobs: a.cfg.MaxJobs, Queued: queued, Running: running,
+		Agent: a.cfg.Version, Version: sparky.SpecVersion, Name: a.cfg.Name, MaxJobs: a.cfg.MaxJobs, Queued: queued, Running: running, Posts: true,
 	})
 }
 

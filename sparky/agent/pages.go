@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/cromt/cromt/sparky"
@@ -21,8 +22,9 @@ import (
 //go:embed web
 var web embed.FS
 
-// pages are the templates, each page with the frame around it.
-var pages = func() map[string]*template.Template {
+// pages are the templates, each page with the frame around it. They are read
+// when somebody looks at one: most processes of the program have no pages.
+var pages = sync.OnceValue(func() map[string]*template.Template {
 	all := map[string]*template.Template{}
 	frame := template.Must(template.New("frame.html").Funcs(template.FuncMap{
 		"state": stateWord, "class": stateClass, "time": timeText, "ago": ago, "size": size, "asset": asset,
@@ -31,7 +33,7 @@ var pages = func() map[string]*template.Template {
 		all[name] = template.Must(template.Must(frame.Clone()).ParseFS(web, "web/"+name+".html"))
 	}
 	return all
-}()
+})
 
 // asset returns the address of a file of the pages, another one when the file
 // is another.
@@ -56,7 +58,7 @@ func (a *Agent) render(w http.ResponseWriter, r *http.Request, status int, name 
 	f.Host, f.Version, f.Open = a.cfg.Name, a.cfg.Version, a.access.open
 	f.User = a.person(r)
 	var b bytes.Buffer
-	if err := pages[name].ExecuteTemplate(&b, "frame.html", f); err != nil {
+	if err := pages()[name].ExecuteTemplate(&b, "frame.html", f); err != nil {
 		a.fail(w, r, err)
 		return
 	}

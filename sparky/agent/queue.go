@@ -126,8 +126,10 @@ func readTrigger(cfg *jobConfig, data json.RawMessage) error {
 	var trigger struct {
 		Sparrowdo map[string]any `json:"sparrowdo"`
 	}
-	if err := json.Unmarshal(data, &trigger); err != nil {
-		return fmt.Errorf("trigger: %w", err)
+	if string(data) != "{}" {
+		if err := json.Unmarshal(data, &trigger); err != nil {
+			return fmt.Errorf("trigger: %w", err)
+		}
 	}
 	mergeTrigger(cfg, trigger.Sparrowdo)
 	if cfg.Description == "" {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/cromt/cromt/sparky"
@@ -19,6 +20,10 @@ func decodeSpec(data []byte) (*sparky.Spec, error) {
 	data = bytes.TrimSpace(data)
 	if len(data) == 0 || data[0] != '{' || !bytes.Contains(data, []byte(`"cromt"`)) {
 		return nil, nil
+	}
+	var spec sparky.Spec
+	if bytes.HasPrefix(data, usualSpec) && json.Unmarshal(data, &spec) == nil && spec.Cromt == sparky.SpecVersion {
+		return completeSpec(&spec)
 	}
 	var version struct {
 		Cromt json.RawMessage `json:"cromt"`
@@ -34,14 +39,21 @@ func decodeSpec(data []byte) (*sparky.Spec, error) {
 		return nil, fmt.Errorf("cromt: version %s of the job's format is not known to this agent, which reads %d; update the agent",
 			cut(string(version.Cromt), 20), sparky.SpecVersion)
 	}
-	var spec sparky.Spec
+	spec = sparky.Spec{}
 	if err := json.Unmarshal(data, &spec); err != nil {
 		return nil, err
 	}
+	return completeSpec(&spec)
+}
+
+// usualSpec is how the jobs of our own client begin, which are read in one go.
+var usualSpec = []byte(`{"cromt":` + strconv.Itoa(sparky.SpecVersion) + `,`)
+
+func completeSpec(spec *sparky.Spec) (*sparky.Spec, error) {
 	if len(spec.Actions) == 0 {
 		spec.Actions = []string{"default"}
 	}
-	return &spec, checkSpec(&spec)
+	return spec, checkSpec(spec)
 }
 
 func checkSpec(s *sparky.Spec) error {

@@ -29,7 +29,7 @@ func (e *Engine) Use(ctx context.Context, name, image string) (p *Place, release
 	if p, err = Container(name, e.Env); err != nil {
 		return nil, nil, err
 	}
-	if image != "" && !imageName.MatchString(image) {
+	if image != "" && !imageName().MatchString(image) {
 		return nil, nil, fmt.Errorf("%.50q is not the name of an image", image)
 	}
 	e.mu.Lock() // two jobs must not both start it; others wait

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // Place is where a room can be opened.
@@ -21,17 +22,22 @@ type Place struct {
 func (p *Place) String() string { return p.name }
 
 var (
-	containerName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$`)
-	imageName     = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_./:@-]{0,254}$`)
-	hostName      = regexp.MustCompile(`^[a-zA-Z0-9\[][a-zA-Z0-9_.:\[\]%-]{0,254}$`)
-	userName      = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,63}$`)
-	portNumber    = regexp.MustCompile(`^[1-9][0-9]{0,4}$`)
+	containerName = form(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$`)
+	imageName     = form(`^[a-zA-Z0-9][a-zA-Z0-9_./:@-]{0,254}$`)
+	hostName      = form(`^[a-zA-Z0-9\[][a-zA-Z0-9_.:\[\]%-]{0,254}$`)
+	userName      = form(`^[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,63}$`)
+	portNumber    = form(`^[1-9][0-9]{0,4}$`)
 )
+
+// form is compiled when it is needed, which in most processes is never.
+func form(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
+}
 
 // Container returns a running container of Docker, by its name or id. env is
 // the environment of the docker command: PATH, HOME, DOCKER_HOST, …
 func Container(name string, env []string) (*Place, error) {
-	if !containerName.MatchString(name) {
+	if !containerName().MatchString(name) {
 		return nil, fmt.Errorf("%.50q is not the name of a container", name)
 	}
 	return &Place{
@@ -58,11 +64,11 @@ func Machine(s SSH, env []string) (*Place, error) {
 		"-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=4",
 	}
 	switch {
-	case !hostName.MatchString(s.Host):
+	case !hostName().MatchString(s.Host):
 		return nil, fmt.Errorf("%.50q is not the name of a machine", s.Host)
-	case s.User != "" && !userName.MatchString(s.User):
+	case s.User != "" && !userName().MatchString(s.User):
 		return nil, fmt.Errorf("ssh_user %.50q is not the name of a user", s.User)
-	case s.Port != "" && !portNumber.MatchString(s.Port):
+	case s.Port != "" && !portNumber().MatchString(s.Port):
 		return nil, fmt.Errorf("ssh_port %.50q is not a port", s.Port)
 	}
 	if s.User != "" {
