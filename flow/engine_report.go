@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -16,14 +17,38 @@ func (r *runner) report() *Run {
 		run.Roots = append(run.Roots, inv.Key)
 	}
 	run.Jobs = make([]JobReport, 0, len(r.jobs))
+	needs := make(needKeys)
 	for _, j := range r.o.Plan.Jobs {
-		run.Jobs = append(run.Jobs, r.jobReport(r.jobs[j]))
+		rep := r.jobReport(r.jobs[j])
+		rep.Needs = needs.of(j.Needs)
+		run.Jobs = append(run.Jobs, rep)
 	}
 	run.Conclusion = r.conclusion(run.Jobs)
 	if !r.ended.IsZero() {
 		run.CompletedAt, run.Conclusion = r.ended, r.ending
 	}
 	return run
+}
+
+// needKeys has the keys of each Needs once: jobs share them, and those of a
+// layer of a hundred jobs upon a hundred are a hundred times as many.
+type needKeys map[*Job][][]string // by the first
+
+func (k needKeys) of(needs []*Job) []string {
+	if len(needs) == 0 {
+		return []string{}
+	}
+	for _, keys := range k[needs[0]] {
+		if slices.EqualFunc(keys, needs, func(key string, j *Job) bool { return key == j.Key }) {
+			return keys
+		}
+	}
+	keys := make([]string, len(needs))
+	for i, j := range needs {
+		keys[i] = j.Key
+	}
+	k[needs[0]] = append(k[needs[0]], keys)
+	return keys
 }
 
 func (r *runner) jobReport(js *jobState) JobReport {
@@ -33,12 +58,9 @@ func (r *runner) jobReport(js *jobState) JobReport {
 	}
 	rep := JobReport{
 		Key: js.Key, Project: js.inv.Project.Name, Title: js.Title, Host: js.host, Pool: js.Pool, Label: js.Label, Queue: js.Queue,
-		Needs: make([]string, len(js.Needs)), Status: StatusCompleted,
+		Status:     StatusCompleted,
 		Conclusion: res.Conclusion, Cause: res.Cause, Error: res.Error, SHA: res.Commit,
 		Attempts: js.attempts, Artifacts: res.Artifacts, Kept: res.Kept,
-	}
-	for i, n := range js.Needs {
-		rep.Needs[i] = n.Key
 	}
 	if rep.SHA == "" && js.done && len(js.attempts) > 0 {
 		switch js.Source.Kind {

@@ -62,7 +62,7 @@ func TestRoutesOfUnknownThings(t *testing.T) {
 		{"GET", "/static/..%2Fagent.go", 400, `{"project":"","job-id":"","error":"filename: must match ^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"}`},
 		{"DELETE", "/file/p1/none/x", 405, ""},
 		{"GET", "/healthz", 200, "ok\n"},
-		{"GET", "/cromt", 200, `{"agent":"1.2.3","version":1,"name":"box","max_jobs":7}`},
+		{"GET", "/cromt", 200, `{"agent":"1.2.3","version":1,"name":"box","max_jobs":7,"posts":true}`},
 	} {
 		body := ""
 		if c.path == "/build-with-tags/project/p1" {

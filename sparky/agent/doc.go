@@ -73,6 +73,7 @@
 // without a folder 404. The live log is server-sent events, not a web socket.
 // Triggers come by the API, crontabs and commits, not as files; plugins are
 // ignored; a sparrowfile runs without a terminal. The extensions announced by
-// [sparky.Hello] are the long poll and JSON on /status, offset on /report/raw,
-// cancel by token, leases and archives.
+// [sparky.Hello] are the long poll and JSON on /status, the same news in the
+// answer to POST /queue?wait=S, offset on /report/raw, cancel by token, leases
+// and archives.
 package agent
