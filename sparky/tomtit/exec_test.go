@@ -88,7 +88,7 @@ func TestExecEndsWhatIsLeft(t *testing.T) {
 	if runtime.GOOS == "linux" {
 		tests["own session"] = `setsid bash -c 'echo $$ >"$1"; exec sleep 600' x "$1" & while ! test -s "$1"; do :; done`
 		tests["own session, without output"] = `setsid bash -c 'echo $$ >"$1"; exec sleep 600' x "$1" </dev/null >/dev/null 2>&1 & while ! test -s "$1"; do :; done`
-		tests["after many processes"] = `setsid bash -c 'echo $$ >"$1"; exec sleep 600' x "$1" & while ! test -s "$1"; do :; done; for i in {1..400}; do (:); done`
+		tests["after many processes"] = `setsid bash -c 'echo $$ >"$1"; exec sleep 600' x "$1" & while ! test -s "$1"; do :; done; for i in {1..1100}; do (:); done`
 	}
 	for name, script := range tests {
 		t.Run(name, func(t *testing.T) {

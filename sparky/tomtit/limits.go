@@ -53,5 +53,5 @@ const (
 	sweepPause = 20 * time.Millisecond
 	// maxProbes is how many process ids are looked at one by one; reading all
 	// of /proc is cheaper when more of them were given out.
-	maxProbes = 256
+	maxProbes = 1024
 )
