@@ -74,9 +74,11 @@ func (r *runner) drive(l *lane) {
 	}
 }
 
-// free ends a job's turn in its lane.
+// free ends a job's turn in its lane. Who becomes ready later drives it anew.
 func (r *runner) free(js *jobState) {
 	l := js.lane
 	l.busy = false
-	r.effects = append(r.effects, func() { r.drive(l) })
+	if len(l.waiting) > 0 {
+		r.effects = append(r.effects, func() { r.drive(l) })
+	}
 }

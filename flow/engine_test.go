@@ -355,6 +355,37 @@ func TestJournalComesFirst(t *testing.T) {
 	})
 }
 
+// Ends of jobs on which nothing waits share a batch of the journal, which is
+// written soon after; the last of an invocation lets others begin.
+func TestEndsShareBatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSketch()
+		s.inv("a", 4)
+		s.inv("b", 1, "a")
+		start, batches := time.Now(), ""
+		j := &flowtest.Reporter{Err: func(evs []flow.Event) error {
+			n := map[flow.EventKind]int{}
+			for _, ev := range evs {
+				n[ev.Kind]++
+			}
+			batches += fmt.Sprintf("%v: %d queued, %d started, %d ended\n", time.Since(start), n[flow.JobQueued], n[flow.JobStarted], n[flow.JobCompleted])
+			return nil
+		}}
+		runs := map[string]time.Duration{"a@h1": 100, "a@h2": 110, "a@h3": 500, "a@h4": 501, "b@h1": 0}
+		x := &flowtest.Executor{Script: func(a flow.Attempt) flowtest.Step {
+			return flowtest.Step{Run: runs[a.Job.Key] * time.Millisecond}
+		}}
+		run(t, &flow.Engine{Executor: x, Journal: j}, s.roots("b"))
+		check(t, "batches", batches, `0s: 0 queued, 0 started, 0 ended
+0s: 4 queued, 0 started, 0 ended
+120ms: 0 queued, 4 started, 2 ended
+501ms: 0 queued, 0 started, 2 ended
+501ms: 1 queued, 0 started, 0 ended
+501ms: 0 queued, 1 started, 1 ended
+`)
+	})
+}
+
 func TestJournalThatFailsStopsTheRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSketch()

@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -256,6 +257,49 @@ func TestExecAgentQueueTimeout(t *testing.T) {
 	<-done
 }
 
+// TestExecPostBringsNews: what the answer to the post tells of the job is not
+// asked for again, and what it does not have is.
+func TestExecPostBringsNews(t *testing.T) {
+	whole, now := "Hello worker\n", time.Now()
+	for part, want := range map[int]string{
+		len(whole): "GET /cromt,POST /queue?wait=1,",
+		5:          "GET /cromt,POST /queue?wait=1,GET /status/hello,state=0&offset=5,",
+	} {
+		asked := ""
+		status := func(from, to int, state sparky.Code) *sparky.JobStatus {
+			return &sparky.JobStatus{State: state, StartedAt: now, CompletedAt: now, Log: []byte(whole[from:to]), Offset: int64(to), LogSize: int64(to)}
+		}
+		h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { // one request after the other
+			switch {
+			case r.URL.Path == "/cromt":
+				asked += "GET /cromt,"
+				_ = json.NewEncoder(w).Encode(sparky.Hello{Agent: "test", Version: 1, MaxJobs: 4, Posts: true})
+			case r.URL.Path == "/queue":
+				asked += "POST " + r.URL.String() + ","
+				answer := sparky.QueueAnswer{Project: "hello", JobID: "j1", Status: status(0, part, sparky.CodeRunning)}
+				if part == len(whole) {
+					answer.Status.State = sparky.CodeOK
+				}
+				_ = json.NewEncoder(w).Encode(answer)
+			default:
+				_, query, _ := strings.Cut(r.URL.RawQuery, "&")
+				asked += "GET " + strings.TrimSuffix(r.URL.Path, "/j1") + "," + query + ","
+				_ = json.NewEncoder(w).Encode(status(part, len(whole), sparky.CodeOK))
+			}
+		})
+		b := newBench(t, sparky.ExecutorConfig{}, map[string]http.Handler{testHost: h})
+		a := dirAttempt(t, "j1", "hello")
+		a.Job.Queue = "hello"
+		var log bytes.Buffer
+		if res, err := b.Exec(t.Context(), a, &log); err != nil || res.Conclusion != flow.Success || log.String() != whole {
+			t.Errorf("%+v, %v, log %q", res, err, log.String())
+		}
+		if asked != want {
+			t.Errorf("asked %s, want %s", asked, want)
+		}
+	}
+}
+
 // TestExecAgentSurvives: each fault happens, and the job runs exactly once.
 func TestExecAgentSurvives(t *testing.T) {
 	const wait = "GET /status/"
@@ -278,7 +322,7 @@ func TestExecAgentSurvives(t *testing.T) {
 			b := newBench(t, sparky.ExecutorConfig{}, map[string]http.Handler{testHost: sparkytest.WithFaults(newAgent(t, agent.Config{}), tt.fault)})
 			a := dirAttempt(t, "j1", "hello")
 			marks := filepath.Join(a.Job.Source.Dir, "runs")
-			if err := os.WriteFile(filepath.Join(a.Job.Source.Dir, ".tom", "hello.bash"), []byte("echo x >>runs; echo Hello"), 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(a.Job.Source.Dir, ".tom", "hello.bash"), []byte("echo x >>runs; sleep 0.3; echo Hello"), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			var log bytes.Buffer

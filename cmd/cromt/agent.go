@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
 
@@ -72,6 +73,9 @@ func (c *agentCmd) Run(ctx context.Context, p *program) error {
 	reg, err := c.registration(p, cfg)
 	if err != nil {
 		return usage(err)
+	}
+	if p.getenv("GOGC") == "" {
+		defer debug.SetGCPercent(debug.SetGCPercent(agentGC))
 	}
 	signals, stop := catchSignals() // before others can see that it listens
 	defer stop()

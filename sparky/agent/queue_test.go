@@ -4,6 +4,7 @@ package agent_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -222,6 +223,42 @@ func TestPolls(t *testing.T) {
 	}
 	if code, body := h.do("GET", "/report/raw/p/"+id+"?offset=17", ""); code != 200 || !strings.HasPrefix(body, "x\n") {
 		t.Errorf("report from an offset: %d %q", code, body)
+	}
+}
+
+// TestPostBringsNews: the answer to a post may wait for news of its job.
+func TestPostBringsNews(t *testing.T) {
+	h := start(t, agent.Config{})
+	dir := scenarios(t, "gate", gate)
+	post := func(id, query string) (a sparky.QueueAnswer) {
+		code, body := h.do("POST", "/queue"+query, queueBody("p", id, named(dir, id)))
+		if err := json.Unmarshal([]byte(body), &a); err != nil || code != 200 || a.JobID != id {
+			t.Errorf("%d %s", code, body)
+		}
+		return a
+	}
+	if a := post("a.1", "?wait=30"); a.Status == nil || a.Status.State != sparky.CodeRunning || len(a.Status.Log) == 0 {
+		t.Errorf("a job that runs: %+v", a.Status)
+	}
+	if a := post("a.2", "?wait=1"); a.Status == nil || a.Status.State != sparky.CodeQueued {
+		t.Errorf("a job that waits for it: %+v", a.Status)
+	}
+	if a := post("a.2", ""); a.Status != nil || !a.Attached {
+		t.Errorf("nobody asked: %+v", a)
+	}
+	if code, body := h.do("POST", "/queue?wait=-1", queueBody("p", "a.3", named(dir, "a.3"))); code != 400 {
+		t.Errorf("%d %s", code, body)
+	}
+	ended := make(chan sparky.QueueAnswer)
+	go func() { ended <- post("a.1", "?wait=30") }()
+	touch(t, filepath.Join(dir, "a.1.go"))
+	touch(t, filepath.Join(dir, "a.2.go"))
+	a := <-ended
+	for a.Status == nil || !a.Status.State.Ended() { // the gate opens in its own time
+		a = post("a.1", "?wait=30")
+	}
+	if a.Status.State != sparky.CodeOK || !strings.Contains(string(a.Status.Log), "result=ok") {
+		t.Errorf("a job that has ended: %+v", a.Status)
 	}
 }
 
