@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -29,13 +28,7 @@ type shape struct {
 // disk) in turn, checks that each step ran exactly once, and reports the
 // medians of the pairwise ratios of wall and CPU time.
 func BenchmarkWholeProcess(b *testing.B) {
-	binary := os.Getenv("CROMT_BINARY")
-	if binary == "" {
-		binary = filepath.Join(b.TempDir(), "cromt")
-		if out, err := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, ".").CombinedOutput(); err != nil {
-			b.Fatalf("build: %v\n%s", err, out)
-		}
-	}
+	binary := benchBinary(b)
 	for _, s := range []shape{
 		{"one", []int{1}, 1},
 		{"parallel100", []int{100}, 2},
@@ -45,6 +38,19 @@ func BenchmarkWholeProcess(b *testing.B) {
 	} {
 		b.Run(s.name, func(b *testing.B) { s.bench(b, binary) })
 	}
+}
+
+// benchBinary is the program to measure: CROMT_BINARY, else one that is built.
+func benchBinary(b *testing.B) string {
+	b.Helper()
+	binary := os.Getenv("CROMT_BINARY")
+	if binary == "" {
+		binary = filepath.Join(b.TempDir(), "cromt")
+		if out, err := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, ".").CombinedOutput(); err != nil {
+			b.Fatalf("build: %v\n%s", err, out)
+		}
+	}
+	return binary
 }
 
 func (s shape) bench(b *testing.B, binary string) {
@@ -149,8 +155,10 @@ func (s shape) verify(b *testing.B, log string) {
 	}
 }
 
-// measure returns wall and CPU time of the command's whole tree, and its peak
-// memory in KiB. CPU of the agent, another process, is added.
+// measure returns wall and CPU time of the command's whole tree, and the peak
+// memory of its first process in KiB, which is asked for while it runs: what
+// the system tells afterwards is at least the memory of this process. CPU of
+// the agent, another process, is added.
 func measure(b *testing.B, agent int, cmd func(context.Context) *exec.Cmd) (wall, cpu time.Duration, rss int64) {
 	b.Helper()
 	ctx, cancel := context.WithTimeout(b.Context(), 10*time.Minute)
@@ -160,12 +168,33 @@ func measure(b *testing.B, agent int, cmd func(context.Context) *exec.Cmd) (wall
 	c := cmd(ctx)
 	c.Stdout, c.Stderr = &out, &out
 	start := time.Now()
-	if err := c.Run(); err != nil {
+	err := c.Start()
+	if err == nil {
+		peak, ended := make(chan int64), make(chan struct{})
+		go func() { peak <- watchPeak(c.Process.Pid, ended) }()
+		err = c.Wait()
+		wall = time.Since(start)
+		close(ended)
+		rss = <-peak
+	}
+	if err != nil {
 		b.Fatalf("%v: %v\n%.2000s", c.Args, err, out.String())
 	}
-	wall = time.Since(start)
-	ru := c.ProcessState.SysUsage().(*syscall.Rusage)
-	return wall, c.ProcessState.UserTime() + c.ProcessState.SystemTime() + treeCPU(b, agent) - before, ru.Maxrss
+	return wall, c.ProcessState.UserTime() + c.ProcessState.SystemTime() + treeCPU(b, agent) - before, rss
+}
+
+// watchPeak is the peak memory of a process in KiB, asked for until it has ended.
+func watchPeak(pid int, ended <-chan struct{}) (peak int64) {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			peak = max(peak, statusKB(pid, "VmHWM"))
+		case <-ended:
+			return peak
+		}
+	}
 }
 
 // treeCPU is the CPU time of a process and its children that have ended.
@@ -196,6 +225,15 @@ func statusKB(pid int, key string) int64 {
 		}
 	}
 	return 0
+}
+
+// loadAverage is how many processes wanted to run in the last minute, 0 where
+// the system does not tell.
+func loadAverage() float64 {
+	data, _ := os.ReadFile("/proc/loadavg")
+	first, _, _ := strings.Cut(string(data), " ")
+	load, _ := strconv.ParseFloat(first, 64)
+	return load
 }
 
 func write(b testing.TB, path, text string) {
