@@ -13,11 +13,11 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -26,25 +26,36 @@ import (
 	"github.com/cromt/cromt/sparky"
 )
 
-// herdHosts, as an environment variable, makes the test binary play so many
-// hosts instead, so that their cost is not counted with the client's.
+// herdHosts, as an environment variable with the first host's number, how many
+// there are and how many all processes play, makes the test binary play hosts
+// instead, so that their cost is not counted with the client's.
 const herdHosts = "CROMT_TEST_HERD_HOSTS"
 
 // herdWindow is the time in which the jobs of the herd end.
 const herdWindow = 20 * time.Second
 
+// herdHold is the time in which they are all posted, before the first ends.
+func herdHold(hosts int) time.Duration {
+	return 2*time.Second + time.Duration(hosts)*time.Millisecond
+}
+
+// herdShare is how many hosts one process plays: each has two descriptors, and
+// a system may allow no more than 20,000.
+const herdShare = 4000
+
 func TestMain(m *testing.M) {
-	if n, err := strconv.Atoi(os.Getenv(herdHosts)); err == nil {
-		playHerd(n)
+	var first, hosts, all int
+	if _, err := fmt.Sscan(os.Getenv(herdHosts), &first, &hosts, &all); err == nil {
+		playHerd(first, hosts, herdHold(all))
 		return
 	}
 	os.Exit(m.Run())
 }
 
-// playHerd serves n hosts, prints their addresses and ends with its stdin.
-func playHerd(n int) {
-	h := &herd{ends: map[string]time.Time{}}
-	for i := range n {
+// playHerd serves hosts, prints their addresses and ends with its stdin.
+func playHerd(first, hosts int, hold time.Duration) {
+	h := &herd{hold: hold, ends: map[string]time.Time{}}
+	for i := first; i < first+hosts; i++ {
 		l, err := net.Listen("tcp", fmt.Sprintf("127.1.%d.%d:0", i/250, 1+i%250))
 		if err != nil {
 			fmt.Println(err)
@@ -59,6 +70,7 @@ func playHerd(n int) {
 // herd answers as our agent does, for jobs that do nothing and end some time
 // after they were posted. The commit of an ended job is the time of its end.
 type herd struct {
+	hold time.Duration
 	mu   sync.Mutex
 	ends map[string]time.Time // by job-id
 }
@@ -72,7 +84,7 @@ func (h *herd) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		var q sparky.QueueRequest
 		_ = json.NewDecoder(r.Body).Decode(&q)
 		h.mu.Lock()
-		h.ends[q.Config.JobID] = time.Now().Add(herdWindow/4 + rand.N(herdWindow))
+		h.ends[q.Config.JobID] = time.Now().Add(h.hold + rand.N(herdWindow))
 		h.mu.Unlock()
 		_ = json.NewEncoder(w).Encode(sparky.QueueAnswer{Project: q.Config.Project, JobID: q.Config.JobID})
 	case strings.HasPrefix(r.URL.Path, "/status/"):
@@ -94,12 +106,42 @@ func (h *herd) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// BenchmarkWait1000Hosts waits for one job on each of 1,000 hosts: what share
-// of a core that takes, and how late the news of their ends are.
-func BenchmarkWait1000Hosts(b *testing.B) {
-	const hosts = 1000
+// BenchmarkWaitHosts runs one job on each of so many hosts, as a flow's engine
+// does: what share of a core it takes to wait for them, how much memory a host
+// takes at most, from the first request to the last event, and how long after
+// a host's answer the event of a job's end comes.
+func BenchmarkWaitHosts(b *testing.B) {
+	for _, hosts := range []int{10, 100, 1000, 10_000} {
+		b.Run(strconv.Itoa(hosts), func(b *testing.B) { benchHerd(b, hosts) })
+	}
+}
+
+func benchHerd(b *testing.B, hosts int) {
+	load, _ := os.ReadFile("/proc/loadavg")
+	var urls []string
+	for first := 0; first < hosts; first += herdShare {
+		urls = append(urls, startHerd(b, first, min(herdShare, hosts-first), hosts)...)
+	}
+	for b.Loop() {
+		m := waitForHerd(b, urls)
+		b.ReportMetric(m.share*100, "%core")
+		b.ReportMetric(float64(m.memory)/float64(hosts), "KiB/host")
+		b.ReportMetric(m.late(.5), "p50-ms")
+		b.ReportMetric(m.late(.99), "p99-ms")
+		b.ReportMetric(m.late(1), "max-ms")
+	}
+	if l, err := strconv.ParseFloat(strings.Fields(string(load) + " 0")[0], 64); err == nil {
+		b.ReportMetric(l, "load")
+	}
+	b.ReportMetric(0, "ns/op")
+}
+
+// startHerd starts a process that plays hosts until the benchmark ends, and
+// returns their URLs.
+func startHerd(b *testing.B, first, hosts, all int) (urls []string) {
+	b.Helper()
 	cmd := exec.CommandContext(b.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), herdHosts+"="+strconv.Itoa(hosts))
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %d %d", herdHosts, first, hosts, all))
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		b.Fatal(err)
@@ -111,64 +153,93 @@ func BenchmarkWait1000Hosts(b *testing.B) {
 	if err := cmd.Start(); err != nil {
 		b.Fatal(err)
 	}
-	defer func() { _ = stdin.Close(); _ = cmd.Wait() }()
-	var urls []string
+	b.Cleanup(func() { _ = stdin.Close(); _ = cmd.Wait() })
 	for lines := bufio.NewScanner(stdout); len(urls) < hosts && lines.Scan(); {
 		urls = append(urls, "http://"+lines.Text())
 	}
 	if len(urls) < hosts {
-		b.Fatalf("%d hosts: %v", len(urls), urls)
+		b.Fatalf("%d of %d hosts: %v", len(urls), hosts, urls[max(0, len(urls)-1):])
 	}
-	for b.Loop() {
-		late, share := waitForHerd(b, urls)
-		b.ReportMetric(share*100, "%core")
-		b.ReportMetric(float64(late[len(late)/2].Microseconds())/1000, "p50-ms")
-		b.ReportMetric(float64(late[len(late)*99/100].Microseconds())/1000, "p99-ms")
-	}
+	return urls
 }
 
-func waitForHerd(b *testing.B, urls []string) (late []time.Duration, share float64) {
-	e := sparky.NewExecutor(sparky.ExecutorConfig{Host: func(url string) (sparky.HostConfig, error) { return sparky.HostConfig{URL: url}, nil }})
-	defer e.Close()
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	var left atomic.Int32
-	left.Store(int32(len(urls)))
-	all := make(chan struct{})
-	for i, url := range urls {
-		wg.Go(func() {
-			a := attempt(fmt.Sprintf("herd-%d-%d", i, rand.Uint32()), "hello")
-			a.Job.Host, a.Job.Source = url, flow.Source{Kind: flow.SourceDir, Dir: "/"}
-			a.Started = func(time.Time) {
-				if left.Add(-1) == 0 {
-					close(all)
-				}
+// herdMeasure is what a run on all hosts has cost. It is its flow's Reporter.
+type herdMeasure struct {
+	b      *testing.B
+	left   int // jobs that have not started
+	begun  time.Time
+	cpu    time.Duration
+	share  float64         // of a core
+	memory int64           // KiB more than before, at most
+	lates  []time.Duration // of each job's end, sorted
+}
+
+// Report implements flow.Reporter; its calls come one after the other.
+func (m *herdMeasure) Report(_ context.Context, events []flow.Event) error {
+	now := time.Now()
+	for _, ev := range events {
+		switch ev.Kind {
+		case flow.JobStarted:
+			if m.left--; m.left == 0 {
+				m.begun, m.cpu = now, cpuTime(m.b)
 			}
-			res, err := e.Exec(context.WithoutCancel(b.Context()), a, nil)
-			now := time.Now().UnixNano()
-			if err != nil || res.Conclusion != flow.Success {
-				b.Errorf("%+v, %v", res, err)
-				return
-			}
-			ended, err := strconv.ParseInt(res.Commit, 10, 64)
+		case flow.AttemptCompleted:
+			ended, err := strconv.ParseInt(ev.Result.Commit, 10, 64)
 			if err != nil {
-				b.Error(err)
-				return
+				m.b.Errorf("%s: %+v", ev.Job.Key, ev.Result)
 			}
-			mu.Lock()
-			late = append(late, time.Duration(now-ended))
-			mu.Unlock()
-		})
+			m.lates = append(m.lates, time.Duration(now.UnixNano()-ended))
+		}
 	}
-	<-all
-	begun, cpu := time.Now(), cpuTime(b)
-	wg.Wait()
-	share = float64(cpuTime(b)-cpu) / float64(time.Since(begun))
-	if len(late) == 0 {
-		b.Fatal("no news")
+	return nil
+}
+
+// late is a percentile in milliseconds.
+func (m *herdMeasure) late(p float64) float64 {
+	return float64(m.lates[int(p*float64(len(m.lates)-1))].Microseconds()) / 1000
+}
+
+func waitForHerd(b *testing.B, urls []string) *herdMeasure {
+	plan := herdPlan(b, urls)
+	debug.FreeOSMemory()
+	// Has VmHWM begin anew.
+	if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0); err != nil {
+		b.Fatal(err)
 	}
-	slices.Sort(late)
-	return late, share
+	before := statusKB(b, "VmRSS")
+	e := sparky.NewExecutor(sparky.ExecutorConfig{Host: func(url string) (sparky.HostConfig, error) {
+		return sparky.HostConfig{URL: url, Token: "0123456789abcdef0123456789abcdef"}, nil
+	}})
+	defer e.Close()
+	m := &herdMeasure{b: b, left: len(urls)}
+	engine := flow.Engine{Executor: e, Reporters: []flow.Reporter{m}}
+	run, err := engine.Run(b.Context(), flow.RunOptions{ID: flow.NewRunID(), Plan: plan})
+	if err != nil || run.Conclusion != flow.Success || len(m.lates) != len(urls) || m.left != 0 {
+		b.Fatalf("%v, %v; %d of %d jobs ended, %d did not start", run.Conclusion, err, len(m.lates), len(urls), m.left)
+	}
+	m.share = float64(cpuTime(b)-m.cpu) / float64(time.Since(m.begun))
+	m.memory = statusKB(b, "VmHWM") - before
+	slices.Sort(m.lates)
+	return m
+}
+
+// herdPlan has one job for each host.
+func herdPlan(b *testing.B, urls []string) *flow.Plan {
+	b.Helper()
+	var y strings.Builder
+	y.WriteString("projects:\n  p:\n    path: /\n    action: hello\n    hosts:\n")
+	for _, url := range urls {
+		fmt.Fprintf(&y, "      - url: %s\n", url)
+	}
+	f, err := flow.Parse("jobs.yaml", []byte(y.String()))
+	if err != nil {
+		b.Fatal(err)
+	}
+	plan, err := flow.NewPlan(f, flow.PlanOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return plan
 }
 
 func cpuTime(b *testing.B) time.Duration {
@@ -177,4 +248,21 @@ func cpuTime(b *testing.B) time.Duration {
 		b.Fatal(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// statusKB is what the system says of this process.
+func statusKB(b *testing.B, key string) int64 {
+	b.Helper()
+	data, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for line := range strings.Lines(string(data)) {
+		if v, ok := strings.CutPrefix(line, key+":"); ok {
+			n, _ := strconv.ParseInt(strings.Fields(v)[0], 10, 64)
+			return n
+		}
+	}
+	b.Fatalf("no %s", key)
+	return 0
 }
