@@ -26,35 +26,32 @@ import (
 	"github.com/cromt/cromt/sparky"
 )
 
-// herdHosts, as an environment variable with the first host's number, how many
-// there are and how many all processes play, makes the test binary play hosts
-// instead, so that their cost is not counted with the client's.
+// herdHosts, as an environment variable with the first host's number and how
+// many there are, makes the test binary play hosts instead, so that their cost
+// is not counted with the client's.
 const herdHosts = "CROMT_TEST_HERD_HOSTS"
 
-// herdWindow is the time in which the jobs of the herd end.
+// herdWindow is the time in which the jobs of the herd end, once all of them
+// run.
 const herdWindow = 20 * time.Second
-
-// herdHold is the time in which they are all posted, before the first ends.
-func herdHold(hosts int) time.Duration {
-	return 2*time.Second + time.Duration(hosts)*time.Millisecond
-}
 
 // herdShare is how many hosts one process plays: each has two descriptors, and
 // a system may allow no more than 20,000.
 const herdShare = 4000
 
 func TestMain(m *testing.M) {
-	var first, hosts, all int
-	if _, err := fmt.Sscan(os.Getenv(herdHosts), &first, &hosts, &all); err == nil {
-		playHerd(first, hosts, herdHold(all))
+	var first, hosts int
+	if _, err := fmt.Sscan(os.Getenv(herdHosts), &first, &hosts); err == nil {
+		playHerd(first, hosts)
 		return
 	}
 	os.Exit(m.Run())
 }
 
-// playHerd serves hosts, prints their addresses and ends with its stdin.
-func playHerd(first, hosts int, hold time.Duration) {
-	h := &herd{hold: hold, ends: map[string]time.Time{}}
+// playHerd serves hosts and prints their addresses. Each line of its stdin has
+// the jobs that it has been given end from then on; it ends with its stdin.
+func playHerd(first, hosts int) {
+	h := &herd{jobs: map[string]*herdJob{}, release: make(chan struct{})}
 	for i := first; i < first+hosts; i++ {
 		l, err := net.Listen("tcp", fmt.Sprintf("127.1.%d.%d:0", i/250, 1+i%250))
 		if err != nil {
@@ -64,15 +61,49 @@ func playHerd(first, hosts int, hold time.Duration) {
 		go func() { _ = http.Serve(l, h) }() //nolint:gosec // loopback
 		fmt.Println(l.Addr())
 	}
-	_, _ = io.Copy(io.Discard, os.Stdin)
+	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+		h.mu.Lock()
+		for _, j := range h.jobs {
+			if j.end.IsZero() {
+				j.end = time.Now().Add(rand.N(herdWindow))
+			}
+		}
+		close(h.release)
+		h.release = make(chan struct{})
+		h.mu.Unlock()
+	}
 }
 
-// herd answers as our agent does, for jobs that do nothing and end some time
-// after they were posted. The commit of an ended job is the time of its end.
+// herd answers as our agent does, for jobs that do nothing and end when they
+// are told to. The commit of an ended job is the time of its end.
 type herd struct {
-	hold time.Duration
-	mu   sync.Mutex
-	ends map[string]time.Time // by job-id
+	mu      sync.Mutex
+	jobs    map[string]*herdJob // by job-id
+	release chan struct{}       // closed when they have got their ends
+}
+
+type herdJob struct{ end time.Time }
+
+// wait is over when the job is, or after d.
+func (h *herd) wait(id string, d time.Duration) (ended bool) {
+	for over := time.Now().Add(d); ; {
+		h.mu.Lock()
+		j, release := h.jobs[id], h.release
+		var end time.Time
+		if j != nil {
+			end = j.end
+		}
+		h.mu.Unlock()
+		if !end.IsZero() {
+			time.Sleep(min(time.Until(end), time.Until(over)))
+			return !time.Now().Before(end)
+		}
+		select {
+		case <-release:
+		case <-time.After(time.Until(over)):
+			return false
+		}
+	}
 }
 
 func (h *herd) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -84,19 +115,16 @@ func (h *herd) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		var q sparky.QueueRequest
 		_ = json.NewDecoder(r.Body).Decode(&q)
 		h.mu.Lock()
-		h.ends[q.Config.JobID] = time.Now().Add(h.hold + rand.N(herdWindow))
+		h.jobs[q.Config.JobID] = &herdJob{}
 		h.mu.Unlock()
 		_ = json.NewEncoder(w).Encode(sparky.QueueAnswer{Project: q.Config.Project, JobID: q.Config.JobID})
 	case strings.HasPrefix(r.URL.Path, "/status/"):
-		h.mu.Lock()
-		end := h.ends[r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]]
-		h.mu.Unlock()
 		js := sparky.JobStatus{State: sparky.CodeRunning, StartedAt: time.Now()}
+		seconds := 0
 		if r.URL.Query().Get("state") == "0" {
-			seconds, _ := strconv.Atoi(r.URL.Query().Get("wait"))
-			time.Sleep(min(time.Until(end), time.Duration(seconds)*time.Second))
+			seconds, _ = strconv.Atoi(r.URL.Query().Get("wait"))
 		}
-		if !time.Now().Before(end) {
+		if h.wait(r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:], time.Duration(seconds)*time.Second) {
 			now := time.Now()
 			js.State, js.CompletedAt, js.Commit = sparky.CodeOK, now, strconv.FormatInt(now.UnixNano(), 10)
 		}
@@ -119,13 +147,16 @@ func BenchmarkWaitHosts(b *testing.B) {
 func benchHerd(b *testing.B, hosts int) {
 	load, _ := os.ReadFile("/proc/loadavg")
 	var urls []string
+	var stdins []io.Writer
 	for first := 0; first < hosts; first += herdShare {
-		urls = append(urls, startHerd(b, first, min(herdShare, hosts-first), hosts)...)
+		some, stdin := startHerd(b, first, min(herdShare, hosts-first))
+		urls, stdins = append(urls, some...), append(stdins, stdin)
 	}
 	for b.Loop() {
-		m := waitForHerd(b, urls)
+		m := waitForHerd(b, urls, io.MultiWriter(stdins...))
 		b.ReportMetric(m.share*100, "%core")
 		b.ReportMetric(float64(m.memory)/float64(hosts), "KiB/host")
+		b.ReportMetric(m.begun.Sub(m.asked).Seconds(), "s-to-start")
 		b.ReportMetric(m.late(.5), "p50-ms")
 		b.ReportMetric(m.late(.99), "p99-ms")
 		b.ReportMetric(m.late(1), "max-ms")
@@ -136,12 +167,11 @@ func benchHerd(b *testing.B, hosts int) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// startHerd starts a process that plays hosts until the benchmark ends, and
-// returns their URLs.
-func startHerd(b *testing.B, first, hosts, all int) (urls []string) {
+// startHerd starts a process that plays hosts until the benchmark ends.
+func startHerd(b *testing.B, first, hosts int) (urls []string, stdin io.WriteCloser) {
 	b.Helper()
 	cmd := exec.CommandContext(b.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %d %d", herdHosts, first, hosts, all))
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %d", herdHosts, first, hosts))
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		b.Fatal(err)
@@ -160,14 +190,16 @@ func startHerd(b *testing.B, first, hosts, all int) (urls []string) {
 	if len(urls) < hosts {
 		b.Fatalf("%d of %d hosts: %v", len(urls), hosts, urls[max(0, len(urls)-1):])
 	}
-	return urls
+	return urls, stdin
 }
 
 // herdMeasure is what a run on all hosts has cost. It is its flow's Reporter.
 type herdMeasure struct {
 	b      *testing.B
-	left   int // jobs that have not started
-	begun  time.Time
+	end    io.Writer // has the jobs end
+	left   int       // jobs that have not started
+	asked  time.Time
+	begun  time.Time // all of them
 	cpu    time.Duration
 	share  float64         // of a core
 	memory int64           // KiB more than before, at most
@@ -182,6 +214,7 @@ func (m *herdMeasure) Report(_ context.Context, events []flow.Event) error {
 		case flow.JobStarted:
 			if m.left--; m.left == 0 {
 				m.begun, m.cpu = now, cpuTime(m.b)
+				fmt.Fprintln(m.end)
 			}
 		case flow.AttemptCompleted:
 			ended, err := strconv.ParseInt(ev.Result.Commit, 10, 64)
@@ -199,7 +232,7 @@ func (m *herdMeasure) late(p float64) float64 {
 	return float64(m.lates[int(p*float64(len(m.lates)-1))].Microseconds()) / 1000
 }
 
-func waitForHerd(b *testing.B, urls []string) *herdMeasure {
+func waitForHerd(b *testing.B, urls []string, end io.Writer) *herdMeasure {
 	plan := herdPlan(b, urls)
 	debug.FreeOSMemory()
 	// Has VmHWM begin anew.
@@ -211,7 +244,7 @@ func waitForHerd(b *testing.B, urls []string) *herdMeasure {
 		return sparky.HostConfig{URL: url, Token: "0123456789abcdef0123456789abcdef"}, nil
 	}})
 	defer e.Close()
-	m := &herdMeasure{b: b, left: len(urls)}
+	m := &herdMeasure{b: b, end: end, left: len(urls), asked: time.Now()}
 	engine := flow.Engine{Executor: e, Reporters: []flow.Reporter{m}}
 	run, err := engine.Run(b.Context(), flow.RunOptions{ID: flow.NewRunID(), Plan: plan})
 	if err != nil || run.Conclusion != flow.Success || len(m.lates) != len(urls) || m.left != 0 {
