@@ -123,8 +123,8 @@ func (s shape) xargs(ctx context.Context, log string) *exec.Cmd {
 	return exec.CommandContext(ctx, "bash", "-c", script.String())
 }
 
-// verify checks that every step ran exactly once since the last time, and no
-// layer before the one above it.
+// verify fails the benchmark unless every step ran exactly once since the last
+// time, and no layer before the one above it.
 func (s shape) verify(b *testing.B, log string) {
 	b.Helper()
 	data, err := os.ReadFile(log)
@@ -132,26 +132,57 @@ func (s shape) verify(b *testing.B, log string) {
 		b.Fatal(err)
 	}
 	os.Remove(log)
+	if err := s.check(string(data)); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// check is about the numbers of the steps in the order in which they ran.
+func (s shape) check(log string) error {
 	var ids []int
-	for f := range strings.FieldsSeq(string(data)) {
+	for f := range strings.FieldsSeq(log) {
 		n, err := strconv.Atoi(f)
 		if err != nil {
-			b.Fatal(err)
+			return err
 		}
 		ids = append(ids, n)
 	}
 	if len(ids) != s.steps() {
-		b.Fatalf("%d steps ran, want %d", len(ids), s.steps())
+		return fmt.Errorf("%d steps ran, want %d", len(ids), s.steps())
 	}
 	at := 0
 	for _, l := range s.layers {
 		layer := slices.Sorted(slices.Values(ids[at : at+l]))
 		for i, id := range layer {
 			if id != at+i+1 {
-				b.Fatalf("step %d ran where step %d should have", id, at+i+1)
+				return fmt.Errorf("step %d ran where step %d should have", id, at+i+1)
 			}
 		}
 		at += l
+	}
+	return nil
+}
+
+// TestShapeCheck: what is measured is only what did all of the work, once and
+// in order.
+func TestShapeCheck(t *testing.T) {
+	s := shape{"", []int{2, 1, 2}, 2}
+	for log, want := range map[string]string{
+		"1 2 3 4 5":   "",
+		"2 1 3 5 4":   "",
+		"1 2 3 4":     "4 steps ran, want 5",
+		"1 2 3 4 5 5": "6 steps ran, want 5",
+		"1 2 3 4 4":   "step 4 ran where step 5 should have",
+		"1 3 2 4 5":   "step 3 ran where step 2 should have",
+		"1 2 x 4 5":   `strconv.Atoi: parsing "x": invalid syntax`,
+	} {
+		got := ""
+		if err := s.check(log); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", log, got, want)
+		}
 	}
 }
 
@@ -185,12 +216,12 @@ func measure(b *testing.B, agent int, cmd func(context.Context) *exec.Cmd) (wall
 
 // watchPeak is the peak memory of a process in KiB, asked for until it has ended.
 func watchPeak(pid int, ended <-chan struct{}) (peak int64) {
-	tick := time.NewTicker(10 * time.Millisecond)
+	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for {
+		peak = max(peak, statusKB(pid, "VmHWM"))
 		select {
 		case <-tick.C:
-			peak = max(peak, statusKB(pid, "VmHWM"))
 		case <-ended:
 			return peak
 		}
