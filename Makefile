@@ -37,12 +37,24 @@ test: workflows
 	@command -v act >/dev/null || $(GO) install $(ACT_PKG)
 	$(GO) test -race -parallel 4 -timeout 25m ./...
 
-# Whole processes side by side with xargs -P2; needs a quiet machine.
+# All figures of the README as one table, printed and written to BENCH_TABLE; needs a quiet machine for some twenty
+# minutes. Compared with the others that are installed, among make, ninja, rake, and
+#   go install github.com/go-task/task/v3/cmd/task@v3.45.4 $(ACT_PKG)
+BENCH_TABLE ?= bench.md
+BENCH_RAW   := $(BENCH_TABLE).txt
+BENCH       := CROMT_BINARY=$(CURDIR)/cromt $(GO) test -run '^$$' -timeout 1h
+bench: SHELL = bash
+bench: .SHELLFLAGS = -o pipefail -c
 bench: build
-	CROMT_BINARY=$(CURDIR)/cromt $(GO) test -run '^$$' -bench WholeProcess -benchtime 5x -timeout 30m ./cmd/cromt
-	CROMT_BINARY=$(CURDIR)/cromt $(GO) test -run '^$$' -bench ServeAck -benchtime 5000x ./cmd/cromt
-	CROMT_BINARY=$(CURDIR)/cromt $(GO) test -run '^$$' -bench ServeStart -benchtime 100x ./cmd/cromt
-	$(GO) test -run '^$$' -bench . ./flow ./sparky/...
+	$(BENCH) -bench '^BenchmarkPeers$$' -benchtime 5x ./cmd/cromt | tee $(BENCH_RAW)
+	$(BENCH) -bench WaitHosts -benchtime 1x ./sparky | tee -a $(BENCH_RAW)
+	$(BENCH) -bench ServeAck -benchtime 5000x ./cmd/cromt | tee -a $(BENCH_RAW)
+	$(BENCH) -bench ServeStart -benchtime 100x ./cmd/cromt | tee -a $(BENCH_RAW)
+	$(BENCH) -bench 'Accept|Transitions' -benchtime 5000x ./bot/store | tee -a $(BENCH_RAW)
+	$(BENCH) -bench File10000 ./flow | tee -a $(BENCH_RAW)
+	$(GO) test -count=1 -v -run 'TestCost/(25|100|1000)_jobs,_5%_fail,_spread' ./bot/checks | tee -a $(BENCH_RAW)
+	CROMT_BENCH_RAW=$(abspath $(BENCH_RAW)) CROMT_BENCH_TABLE=$(abspath $(BENCH_TABLE)) $(GO) test -count=1 -run TestBenchTable ./cmd/cromt
+	cat $(BENCH_TABLE)
 
 fuzz:
 	@set -e; for p in $$($(GO) list ./...); do \
@@ -58,4 +70,4 @@ release:
 	echo "$(VERSION)" >.github/action/version
 
 clean:
-	rm -rf cromt dist
+	rm -rf cromt dist $(BENCH_TABLE) $(BENCH_RAW)

@@ -24,12 +24,15 @@ import (
 type Client struct {
 	base  string // URL without trailing slash
 	token string
-	http  *http.Client
+	http  http.RoundTripper // redirects, which would carry the token elsewhere, are not followed
 }
 
 // NewClient returns a Client for the host. It opens no connection; errors are
 // those of the configuration.
-func NewClient(c HostConfig) (*Client, error) {
+func NewClient(c HostConfig) (*Client, error) { return newClient(c, newTransport) }
+
+// newClient has the way to a host that has no Transport made by a function.
+func newClient(c HostConfig, transportFor func(HostConfig) (*http.Transport, error)) (*Client, error) {
 	base := strings.TrimRight(c.URL, "/")
 	u, err := url.Parse(base)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" && (u.Scheme != AgentScheme || c.Transport == nil) {
@@ -45,15 +48,30 @@ func NewClient(c HostConfig) (*Client, error) {
 	}
 	transport := c.Transport
 	if transport == nil {
-		if transport, err = newTransport(c); err != nil {
+		if transport, err = transportFor(c); err != nil {
 			return nil, fmt.Errorf("host %s: %w", base, err)
 		}
 	}
-	return &Client{base: base, token: c.Token, http: &http.Client{
-		// A redirect would carry the token elsewhere.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport:     transport,
-	}}, nil
+	return &Client{base: base, token: c.Token, http: transport}, nil
+}
+
+// transports are shared by the hosts that are reached in the same way: each
+// has a cost of its own, which thousands of hosts would have thousands of times.
+type transports struct{ verified, unverified *http.Transport }
+
+// of returns the host's way, its own where it differs from the others'.
+func (t *transports) of(c HostConfig) (_ *http.Transport, err error) {
+	if c.Dial != nil || len(c.CA) > 0 {
+		return newTransport(c)
+	}
+	shared := &t.verified
+	if c.InsecureSkipVerify {
+		shared = &t.unverified
+	}
+	if *shared == nil {
+		*shared, err = newTransport(c)
+	}
+	return *shared, err
 }
 
 // newTransport reaches the host at its URL.
@@ -77,6 +95,8 @@ func newTransport(c HostConfig) (*http.Transport, error) {
 		MaxIdleConnsPerHost:    maxIdle,
 		IdleConnTimeout:        idleKept,
 		MaxResponseHeaderBytes: maxHeader,
+		ReadBufferSize:         connBuffer,
+		WriteBufferSize:        connBuffer,
 		DisableCompression:     true,
 	}, nil
 }
@@ -116,7 +136,12 @@ func tlsConfig(c HostConfig) (*tls.Config, error) {
 func (c *Client) URL() string { return c.base }
 
 // CloseIdle closes the connections that are not in use.
-func (c *Client) CloseIdle() { c.http.CloseIdleConnections() }
+// Those of other hosts of an Executor may be among them.
+func (c *Client) CloseIdle() {
+	if t, ok := c.http.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
+}
 
 // request is one exchange with the host.
 type request struct {
@@ -157,7 +182,7 @@ func (c *Client) do(ctx context.Context, r request) (resp *http.Response, done f
 	for k, v := range r.header {
 		req.Header.Set(k, v)
 	}
-	resp, err = c.http.Do(req)
+	resp, err = c.http.RoundTrip(req)
 	if err != nil {
 		done()
 		return nil, nil, transportError(r.op, c.base, connected.Load(), err)

@@ -67,6 +67,8 @@ type Executor struct {
 
 	mu    sync.Mutex
 	hosts map[string]*host
+	ways  transports
+	hides map[string]hidden // by the token of the host
 }
 
 var _ flow.Executor = (*Executor)(nil)
@@ -82,7 +84,7 @@ func NewExecutor(cfg ExecutorConfig) *Executor {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Executor{cfg: cfg, hosts: map[string]*host{}}
+	return &Executor{cfg: cfg, hosts: map[string]*host{}, hides: map[string]hidden{}}
 }
 
 // Close closes the idle connections. Attempts that still run are not ended:
@@ -99,14 +101,36 @@ func (e *Executor) Close() {
 type host struct {
 	client *Client
 	config HostConfig
-	secret []string // masked in all that comes from the host
-	mask   *flow.Mask
-	hello  shared[*Hello] // nil Hello: a real Sparky
+	hidden
+	hello shared[*Hello] // nil Hello: a real Sparky
 
 	mu       sync.Mutex
 	slots    chan struct{} // made when the host has been asked
 	archive  *shared[struct{}]
 	archived time.Time
+}
+
+// hidden is what is masked in all that comes from a host. Hosts with the same
+// token share it.
+type hidden struct {
+	secrets []string
+	mask    *flow.Mask
+}
+
+// hide returns what is masked of hosts with the token. The caller holds the lock.
+func (e *Executor) hide(token string) hidden {
+	if h, ok := e.hides[token]; ok {
+		return h
+	}
+	secrets := append(slices.Collect(maps.Values(e.cfg.Secrets)), token)
+	for _, c := range e.cfg.Clone {
+		if c.Token != "" {
+			secrets = append(secrets, c.Token, c.Basic())
+		}
+	}
+	h := hidden{secrets, flow.NewMask(secrets)}
+	e.hides[token] = h
+	return h
 }
 
 // host returns the host of that URL; its errors are refusals.
@@ -123,17 +147,11 @@ func (e *Executor) host(url string) (*host, error) {
 	if err != nil {
 		return nil, refuse(err)
 	}
-	client, err := NewClient(config)
+	client, err := newClient(config, e.ways.of)
 	if err != nil {
 		return nil, refuse(err)
 	}
-	secrets := append(slices.Collect(maps.Values(e.cfg.Secrets)), config.Token)
-	for _, c := range e.cfg.Clone {
-		if c.Token != "" {
-			secrets = append(secrets, c.Token, c.Basic())
-		}
-	}
-	h := &host{client: client, config: config, secret: secrets, mask: flow.NewMask(secrets)}
+	h := &host{client: client, config: config, hidden: e.hide(config.Token)}
 	e.hosts[url] = h
 	return h, nil
 }

@@ -13,11 +13,11 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -26,25 +26,33 @@ import (
 	"github.com/cromt/cromt/sparky"
 )
 
-// herdHosts, as an environment variable, makes the test binary play so many
-// hosts instead, so that their cost is not counted with the client's.
+// herdHosts, as an environment variable with the first host's number and how
+// many there are, makes the test binary play hosts instead, so that their cost
+// is not counted with the client's.
 const herdHosts = "CROMT_TEST_HERD_HOSTS"
 
-// herdWindow is the time in which the jobs of the herd end.
+// herdWindow is the time in which the jobs of the herd end, once all of them
+// run.
 const herdWindow = 20 * time.Second
 
+// herdShare is how many hosts one process plays: each has two descriptors, and
+// a system may allow no more than 20,000.
+const herdShare = 4000
+
 func TestMain(m *testing.M) {
-	if n, err := strconv.Atoi(os.Getenv(herdHosts)); err == nil {
-		playHerd(n)
+	var first, hosts int
+	if _, err := fmt.Sscan(os.Getenv(herdHosts), &first, &hosts); err == nil {
+		playHerd(first, hosts)
 		return
 	}
 	os.Exit(m.Run())
 }
 
-// playHerd serves n hosts, prints their addresses and ends with its stdin.
-func playHerd(n int) {
-	h := &herd{ends: map[string]time.Time{}}
-	for i := range n {
+// playHerd serves hosts and prints their addresses. Each line of its stdin has
+// the jobs that it has been given end from then on; it ends with its stdin.
+func playHerd(first, hosts int) {
+	h := &herd{jobs: map[string]*herdJob{}, release: make(chan struct{})}
+	for i := first; i < first+hosts; i++ {
 		l, err := net.Listen("tcp", fmt.Sprintf("127.1.%d.%d:0", i/250, 1+i%250))
 		if err != nil {
 			fmt.Println(err)
@@ -53,14 +61,49 @@ func playHerd(n int) {
 		go func() { _ = http.Serve(l, h) }() //nolint:gosec // loopback
 		fmt.Println(l.Addr())
 	}
-	_, _ = io.Copy(io.Discard, os.Stdin)
+	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+		h.mu.Lock()
+		for _, j := range h.jobs {
+			if j.end.IsZero() {
+				j.end = time.Now().Add(rand.N(herdWindow))
+			}
+		}
+		close(h.release)
+		h.release = make(chan struct{})
+		h.mu.Unlock()
+	}
 }
 
-// herd answers as our agent does, for jobs that do nothing and end some time
-// after they were posted. The commit of an ended job is the time of its end.
+// herd answers as our agent does, for jobs that do nothing and end when they
+// are told to. The commit of an ended job is the time of its end.
 type herd struct {
-	mu   sync.Mutex
-	ends map[string]time.Time // by job-id
+	mu      sync.Mutex
+	jobs    map[string]*herdJob // by job-id
+	release chan struct{}       // closed when they have got their ends
+}
+
+type herdJob struct{ end time.Time }
+
+// wait is over when the job is, or after d.
+func (h *herd) wait(id string, d time.Duration) (ended bool) {
+	for over := time.Now().Add(d); ; {
+		h.mu.Lock()
+		j, release := h.jobs[id], h.release
+		var end time.Time
+		if j != nil {
+			end = j.end
+		}
+		h.mu.Unlock()
+		if !end.IsZero() {
+			time.Sleep(min(time.Until(end), time.Until(over)))
+			return !time.Now().Before(end)
+		}
+		select {
+		case <-release:
+		case <-time.After(time.Until(over)):
+			return false
+		}
+	}
 }
 
 func (h *herd) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -72,19 +115,16 @@ func (h *herd) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		var q sparky.QueueRequest
 		_ = json.NewDecoder(r.Body).Decode(&q)
 		h.mu.Lock()
-		h.ends[q.Config.JobID] = time.Now().Add(herdWindow/4 + rand.N(herdWindow))
+		h.jobs[q.Config.JobID] = &herdJob{}
 		h.mu.Unlock()
 		_ = json.NewEncoder(w).Encode(sparky.QueueAnswer{Project: q.Config.Project, JobID: q.Config.JobID})
 	case strings.HasPrefix(r.URL.Path, "/status/"):
-		h.mu.Lock()
-		end := h.ends[r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]]
-		h.mu.Unlock()
 		js := sparky.JobStatus{State: sparky.CodeRunning, StartedAt: time.Now()}
+		seconds := 0
 		if r.URL.Query().Get("state") == "0" {
-			seconds, _ := strconv.Atoi(r.URL.Query().Get("wait"))
-			time.Sleep(min(time.Until(end), time.Duration(seconds)*time.Second))
+			seconds, _ = strconv.Atoi(r.URL.Query().Get("wait"))
 		}
-		if !time.Now().Before(end) {
+		if h.wait(r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:], time.Duration(seconds)*time.Second) {
 			now := time.Now()
 			js.State, js.CompletedAt, js.Commit = sparky.CodeOK, now, strconv.FormatInt(now.UnixNano(), 10)
 		}
@@ -94,12 +134,44 @@ func (h *herd) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// BenchmarkWait1000Hosts waits for one job on each of 1,000 hosts: what share
-// of a core that takes, and how late the news of their ends are.
-func BenchmarkWait1000Hosts(b *testing.B) {
-	const hosts = 1000
+// BenchmarkWaitHosts runs one job on each of so many hosts, as a flow's engine
+// does: what share of a core it takes to wait for them, how much memory a host
+// takes at most, from the first request to the last event, and how long after
+// a host's answer the event of a job's end comes.
+func BenchmarkWaitHosts(b *testing.B) {
+	for _, hosts := range []int{10, 100, 1000, 10_000} {
+		b.Run(strconv.Itoa(hosts), func(b *testing.B) { benchHerd(b, hosts) })
+	}
+}
+
+func benchHerd(b *testing.B, hosts int) {
+	load, _ := os.ReadFile("/proc/loadavg")
+	var urls []string
+	var stdins []io.Writer
+	for first := 0; first < hosts; first += herdShare {
+		some, stdin := startHerd(b, first, min(herdShare, hosts-first))
+		urls, stdins = append(urls, some...), append(stdins, stdin)
+	}
+	for b.Loop() {
+		m := waitForHerd(b, urls, io.MultiWriter(stdins...))
+		b.ReportMetric(m.share*100, "%core")
+		b.ReportMetric(float64(m.memory)/float64(hosts), "KiB/host")
+		b.ReportMetric(m.begun.Sub(m.asked).Seconds(), "s-to-start")
+		b.ReportMetric(m.late(.5), "p50-ms")
+		b.ReportMetric(m.late(.99), "p99-ms")
+		b.ReportMetric(m.late(1), "max-ms")
+	}
+	if l, err := strconv.ParseFloat(strings.Fields(string(load) + " 0")[0], 64); err == nil {
+		b.ReportMetric(l, "load")
+	}
+	b.ReportMetric(0, "ns/op")
+}
+
+// startHerd starts a process that plays hosts until the benchmark ends.
+func startHerd(b *testing.B, first, hosts int) (urls []string, stdin io.WriteCloser) {
+	b.Helper()
 	cmd := exec.CommandContext(b.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), herdHosts+"="+strconv.Itoa(hosts))
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %d", herdHosts, first, hosts))
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		b.Fatal(err)
@@ -111,64 +183,96 @@ func BenchmarkWait1000Hosts(b *testing.B) {
 	if err := cmd.Start(); err != nil {
 		b.Fatal(err)
 	}
-	defer func() { _ = stdin.Close(); _ = cmd.Wait() }()
-	var urls []string
+	b.Cleanup(func() { _ = stdin.Close(); _ = cmd.Wait() })
 	for lines := bufio.NewScanner(stdout); len(urls) < hosts && lines.Scan(); {
 		urls = append(urls, "http://"+lines.Text())
 	}
 	if len(urls) < hosts {
-		b.Fatalf("%d hosts: %v", len(urls), urls)
+		b.Fatalf("%d of %d hosts: %v", len(urls), hosts, urls[max(0, len(urls)-1):])
 	}
-	for b.Loop() {
-		late, share := waitForHerd(b, urls)
-		b.ReportMetric(share*100, "%core")
-		b.ReportMetric(float64(late[len(late)/2].Microseconds())/1000, "p50-ms")
-		b.ReportMetric(float64(late[len(late)*99/100].Microseconds())/1000, "p99-ms")
-	}
+	return urls, stdin
 }
 
-func waitForHerd(b *testing.B, urls []string) (late []time.Duration, share float64) {
-	e := sparky.NewExecutor(sparky.ExecutorConfig{Host: func(url string) (sparky.HostConfig, error) { return sparky.HostConfig{URL: url}, nil }})
-	defer e.Close()
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	var left atomic.Int32
-	left.Store(int32(len(urls)))
-	all := make(chan struct{})
-	for i, url := range urls {
-		wg.Go(func() {
-			a := attempt(fmt.Sprintf("herd-%d-%d", i, rand.Uint32()), "hello")
-			a.Job.Host, a.Job.Source = url, flow.Source{Kind: flow.SourceDir, Dir: "/"}
-			a.Started = func(time.Time) {
-				if left.Add(-1) == 0 {
-					close(all)
-				}
+// herdMeasure is what a run on all hosts has cost. It is its flow's Reporter.
+type herdMeasure struct {
+	b      *testing.B
+	end    io.Writer // has the jobs end
+	left   int       // jobs that have not started
+	asked  time.Time
+	begun  time.Time // all of them
+	cpu    time.Duration
+	share  float64         // of a core
+	memory int64           // KiB more than before, at most
+	lates  []time.Duration // of each job's end, sorted
+}
+
+// Report implements flow.Reporter; its calls come one after the other.
+func (m *herdMeasure) Report(_ context.Context, events []flow.Event) error {
+	now := time.Now()
+	for _, ev := range events {
+		switch ev.Kind {
+		case flow.JobStarted:
+			if m.left--; m.left == 0 {
+				m.begun, m.cpu = now, cpuTime(m.b)
+				fmt.Fprintln(m.end)
 			}
-			res, err := e.Exec(context.WithoutCancel(b.Context()), a, nil)
-			now := time.Now().UnixNano()
-			if err != nil || res.Conclusion != flow.Success {
-				b.Errorf("%+v, %v", res, err)
-				return
-			}
-			ended, err := strconv.ParseInt(res.Commit, 10, 64)
+		case flow.AttemptCompleted:
+			ended, err := strconv.ParseInt(ev.Result.Commit, 10, 64)
 			if err != nil {
-				b.Error(err)
-				return
+				m.b.Errorf("%s: %+v", ev.Job.Key, ev.Result)
 			}
-			mu.Lock()
-			late = append(late, time.Duration(now-ended))
-			mu.Unlock()
-		})
+			m.lates = append(m.lates, time.Duration(now.UnixNano()-ended))
+		}
 	}
-	<-all
-	begun, cpu := time.Now(), cpuTime(b)
-	wg.Wait()
-	share = float64(cpuTime(b)-cpu) / float64(time.Since(begun))
-	if len(late) == 0 {
-		b.Fatal("no news")
+	return nil
+}
+
+// late is a percentile in milliseconds.
+func (m *herdMeasure) late(p float64) float64 {
+	return float64(m.lates[int(p*float64(len(m.lates)-1))].Microseconds()) / 1000
+}
+
+func waitForHerd(b *testing.B, urls []string, end io.Writer) *herdMeasure {
+	plan := herdPlan(b, urls)
+	debug.FreeOSMemory()
+	// Has VmHWM begin anew.
+	if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0); err != nil {
+		b.Fatal(err)
 	}
-	slices.Sort(late)
-	return late, share
+	before := statusKB(b, "VmRSS")
+	e := sparky.NewExecutor(sparky.ExecutorConfig{Host: func(url string) (sparky.HostConfig, error) {
+		return sparky.HostConfig{URL: url, Token: "0123456789abcdef0123456789abcdef"}, nil
+	}})
+	defer e.Close()
+	m := &herdMeasure{b: b, end: end, left: len(urls), asked: time.Now()}
+	engine := flow.Engine{Executor: e, Reporters: []flow.Reporter{m}}
+	run, err := engine.Run(b.Context(), flow.RunOptions{ID: flow.NewRunID(), Plan: plan})
+	if err != nil || run.Conclusion != flow.Success || len(m.lates) != len(urls) || m.left != 0 {
+		b.Fatalf("%v, %v; %d of %d jobs ended, %d did not start", run.Conclusion, err, len(m.lates), len(urls), m.left)
+	}
+	m.share = float64(cpuTime(b)-m.cpu) / float64(time.Since(m.begun))
+	m.memory = statusKB(b, "VmHWM") - before
+	slices.Sort(m.lates)
+	return m
+}
+
+// herdPlan has one job for each host.
+func herdPlan(b *testing.B, urls []string) *flow.Plan {
+	b.Helper()
+	var y strings.Builder
+	y.WriteString("projects:\n  p:\n    path: /\n    action: hello\n    hosts:\n")
+	for _, url := range urls {
+		fmt.Fprintf(&y, "      - url: %s\n", url)
+	}
+	f, err := flow.Parse("jobs.yaml", []byte(y.String()))
+	if err != nil {
+		b.Fatal(err)
+	}
+	plan, err := flow.NewPlan(f, flow.PlanOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return plan
 }
 
 func cpuTime(b *testing.B) time.Duration {
@@ -177,4 +281,21 @@ func cpuTime(b *testing.B) time.Duration {
 		b.Fatal(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// statusKB is what the system says of this process.
+func statusKB(b *testing.B, key string) int64 {
+	b.Helper()
+	data, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for line := range strings.Lines(string(data)) {
+		if v, ok := strings.CutPrefix(line, key+":"); ok {
+			n, _ := strconv.ParseInt(strings.Fields(v)[0], 10, 64)
+			return n
+		}
+	}
+	b.Fatalf("no %s", key)
+	return 0
 }

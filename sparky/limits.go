@@ -56,6 +56,7 @@ const (
 	maxQuoted  = 200      // characters of a host's words in an error
 	maxIdle    = 16       // idle connections kept to one host: as many jobs as DefaultSlots
 	idleKept   = 90 * time.Second
+	connBuffer = 1 << 10          // bytes, to read and to write: most requests fit, and a connection is kept to each of thousands of hosts
 	keepIdle   = 10 * time.Second // a host that is switched off in a long poll is noticed after
 	keepProbe  = 5 * time.Second  // keepIdle + keepCount × keepProbe
 	keepCount  = 3

@@ -127,7 +127,7 @@ func (t *attempt) credential(ctx context.Context, src SpecSource) (c CloneCreden
 		return c, false, fmt.Errorf("job %s: clone token for %s: %w", t.a.Job.Key, redactURL(src.URL), err)
 	}
 	if c, ok = CredentialFor([]CloneCredential{c}, src.URL); ok {
-		t.mask = flow.NewMask(append(slices.Clone(t.h.secret), c.Token, c.Basic()))
+		t.mask = flow.NewMask(append(slices.Clone(t.h.secrets), c.Token, c.Basic()))
 		t.log.hide(t.mask)
 	}
 	return c, ok, nil

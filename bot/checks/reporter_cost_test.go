@@ -2,6 +2,8 @@ package checks_test
 
 import (
 	"fmt"
+	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -29,7 +31,7 @@ var shapes = []struct {
 
 // TestCost holds runs to what they may write, and to when.
 func TestCost(t *testing.T) {
-	for _, jobs := range []int{1, 25, 26, 300, 1000} {
+	for _, jobs := range []int{1, 25, 26, 100, 300, 1000} {
 		for _, percent := range []int{0, 5, 100} {
 			for _, shape := range shapes {
 				t.Run(fmt.Sprintf("%d jobs, %d%% fail, %s", jobs, percent, shape.name), func(t *testing.T) {
@@ -63,14 +65,22 @@ func TestCost(t *testing.T) {
 }
 
 // cheap fails the test if the run wrote more than it may, more in a minute
-// than anyone may, or its last words too late.
+// than anyone may, its last words too late, or what GitHub's limits refused.
 func (s *scene) cheap(most int) {
 	s.t.Helper()
 	all := s.writes()
 	aggregate := s.checkRun("cromt").CompletedAt
 	late := all[len(all)-1].Time.Sub(s.ended)
 	peak := s.gh.Writes(time.Minute)
-	s.t.Logf("%d writes, %d a minute, last write %v late", len(all), peak, late)
+	// As attributes, for the table of figures.
+	s.t.Attr("writes", strconv.Itoa(len(all)))
+	s.t.Attr("writes-a-minute", strconv.Itoa(peak))
+	s.t.Attr("late", late.Round(time.Millisecond).String())
+	for _, r := range s.gh.Requests() {
+		if r.Status == http.StatusForbidden || r.Status == http.StatusTooManyRequests {
+			s.t.Errorf("%s %s was refused with %d", r.Method, r.Path, r.Status)
+		}
+	}
 	if len(all) > most {
 		s.t.Errorf("%d writes, %d are allowed", len(all), most)
 	}

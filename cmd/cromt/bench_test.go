@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -29,13 +28,7 @@ type shape struct {
 // disk) in turn, checks that each step ran exactly once, and reports the
 // medians of the pairwise ratios of wall and CPU time.
 func BenchmarkWholeProcess(b *testing.B) {
-	binary := os.Getenv("CROMT_BINARY")
-	if binary == "" {
-		binary = filepath.Join(b.TempDir(), "cromt")
-		if out, err := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, ".").CombinedOutput(); err != nil {
-			b.Fatalf("build: %v\n%s", err, out)
-		}
-	}
+	binary := benchBinary(b)
 	for _, s := range []shape{
 		{"one", []int{1}, 1},
 		{"parallel100", []int{100}, 2},
@@ -45,6 +38,19 @@ func BenchmarkWholeProcess(b *testing.B) {
 	} {
 		b.Run(s.name, func(b *testing.B) { s.bench(b, binary) })
 	}
+}
+
+// benchBinary is the program to measure: CROMT_BINARY, else one that is built.
+func benchBinary(b *testing.B) string {
+	b.Helper()
+	binary := os.Getenv("CROMT_BINARY")
+	if binary == "" {
+		binary = filepath.Join(b.TempDir(), "cromt")
+		if out, err := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, ".").CombinedOutput(); err != nil {
+			b.Fatalf("build: %v\n%s", err, out)
+		}
+	}
+	return binary
 }
 
 func (s shape) bench(b *testing.B, binary string) {
@@ -117,8 +123,8 @@ func (s shape) xargs(ctx context.Context, log string) *exec.Cmd {
 	return exec.CommandContext(ctx, "bash", "-c", script.String())
 }
 
-// verify checks that every step ran exactly once since the last time, and no
-// layer before the one above it.
+// verify fails the benchmark unless every step ran exactly once since the last
+// time, and no layer before the one above it.
 func (s shape) verify(b *testing.B, log string) {
 	b.Helper()
 	data, err := os.ReadFile(log)
@@ -126,31 +132,64 @@ func (s shape) verify(b *testing.B, log string) {
 		b.Fatal(err)
 	}
 	os.Remove(log)
+	if err := s.check(string(data)); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// check is about the numbers of the steps in the order in which they ran.
+func (s shape) check(log string) error {
 	var ids []int
-	for f := range strings.FieldsSeq(string(data)) {
+	for f := range strings.FieldsSeq(log) {
 		n, err := strconv.Atoi(f)
 		if err != nil {
-			b.Fatal(err)
+			return err
 		}
 		ids = append(ids, n)
 	}
 	if len(ids) != s.steps() {
-		b.Fatalf("%d steps ran, want %d", len(ids), s.steps())
+		return fmt.Errorf("%d steps ran, want %d", len(ids), s.steps())
 	}
 	at := 0
 	for _, l := range s.layers {
 		layer := slices.Sorted(slices.Values(ids[at : at+l]))
 		for i, id := range layer {
 			if id != at+i+1 {
-				b.Fatalf("step %d ran where step %d should have", id, at+i+1)
+				return fmt.Errorf("step %d ran where step %d should have", id, at+i+1)
 			}
 		}
 		at += l
 	}
+	return nil
 }
 
-// measure returns wall and CPU time of the command's whole tree, and its peak
-// memory in KiB. CPU of the agent, another process, is added.
+// TestShapeCheck: what is measured is only what did all of the work, once and
+// in order.
+func TestShapeCheck(t *testing.T) {
+	s := shape{"", []int{2, 1, 2}, 2}
+	for log, want := range map[string]string{
+		"1 2 3 4 5":   "",
+		"2 1 3 5 4":   "",
+		"1 2 3 4":     "4 steps ran, want 5",
+		"1 2 3 4 5 5": "6 steps ran, want 5",
+		"1 2 3 4 4":   "step 4 ran where step 5 should have",
+		"1 3 2 4 5":   "step 3 ran where step 2 should have",
+		"1 2 x 4 5":   `strconv.Atoi: parsing "x": invalid syntax`,
+	} {
+		got := ""
+		if err := s.check(log); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", log, got, want)
+		}
+	}
+}
+
+// measure returns wall and CPU time of the command's whole tree, and the peak
+// memory of its first process in KiB, which is asked for while it runs: what
+// the system tells afterwards is at least the memory of this process. CPU of
+// the agent, another process, is added.
 func measure(b *testing.B, agent int, cmd func(context.Context) *exec.Cmd) (wall, cpu time.Duration, rss int64) {
 	b.Helper()
 	ctx, cancel := context.WithTimeout(b.Context(), 10*time.Minute)
@@ -160,12 +199,33 @@ func measure(b *testing.B, agent int, cmd func(context.Context) *exec.Cmd) (wall
 	c := cmd(ctx)
 	c.Stdout, c.Stderr = &out, &out
 	start := time.Now()
-	if err := c.Run(); err != nil {
+	err := c.Start()
+	if err == nil {
+		peak, ended := make(chan int64), make(chan struct{})
+		go func() { peak <- watchPeak(c.Process.Pid, ended) }()
+		err = c.Wait()
+		wall = time.Since(start)
+		close(ended)
+		rss = <-peak
+	}
+	if err != nil {
 		b.Fatalf("%v: %v\n%.2000s", c.Args, err, out.String())
 	}
-	wall = time.Since(start)
-	ru := c.ProcessState.SysUsage().(*syscall.Rusage)
-	return wall, c.ProcessState.UserTime() + c.ProcessState.SystemTime() + treeCPU(b, agent) - before, ru.Maxrss
+	return wall, c.ProcessState.UserTime() + c.ProcessState.SystemTime() + treeCPU(b, agent) - before, rss
+}
+
+// watchPeak is the peak memory of a process in KiB, asked for until it has ended.
+func watchPeak(pid int, ended <-chan struct{}) (peak int64) {
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		peak = max(peak, statusKB(pid, "VmHWM"))
+		select {
+		case <-tick.C:
+		case <-ended:
+			return peak
+		}
+	}
 }
 
 // treeCPU is the CPU time of a process and its children that have ended.
@@ -196,6 +256,15 @@ func statusKB(pid int, key string) int64 {
 		}
 	}
 	return 0
+}
+
+// loadAverage is how many processes wanted to run in the last minute, 0 where
+// the system does not tell.
+func loadAverage() float64 {
+	data, _ := os.ReadFile("/proc/loadavg")
+	first, _, _ := strings.Cut(string(data), " ")
+	load, _ := strconv.ParseFloat(first, 64)
+	return load
 }
 
 func write(b testing.TB, path, text string) {

@@ -16,6 +16,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/cromt/cromt/bot/store/storetest"
 )
 
 // cromtBinary is the program that is started: for benchmarks the one that is
@@ -35,12 +37,51 @@ const ackBytes = 30 << 10
 // verify, deduplicate and durably store a delivery of 30 KiB: one after the
 // other, and how many a second from 64 senders. Run it with -benchtime 2000x.
 func BenchmarkServeAck(b *testing.B) {
-	b.Run("one", func(b *testing.B) { benchAck(b, 1) })
-	b.Run("senders64", func(b *testing.B) { benchAck(b, 64) })
+	onDatabases(b, func(b *testing.B, database func() string) {
+		b.Run("one", func(b *testing.B) { benchAck(b, database(), 1) })
+		b.Run("senders64", func(b *testing.B) { benchAck(b, database(), 64) })
+	})
 }
 
-func benchAck(b *testing.B, senders int) {
-	s := newAppSite(b, "")
+// onDatabases runs a benchmark on SQLite and on a PostgreSQL of its own, which
+// writes to the disk before it commits. database is a new one each time.
+func onDatabases(b *testing.B, f func(b *testing.B, database func() string)) {
+	b.Run("sqlite", func(b *testing.B) { f(b, func() string { return "" }) })
+	b.Run("postgres", func(b *testing.B) {
+		p, err := storetest.StartPostgres("fsync=on")
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer p.Stop()
+		n := 0
+		f(b, func() string {
+			n++
+			name := "bench" + strconv.Itoa(n)
+			if err := p.Exec("CREATE DATABASE " + name); err != nil {
+				b.Fatal(err)
+			}
+			return p.Address(name)
+		})
+	})
+}
+
+// reportLoad reports how many processes wanted to run in the minute before.
+func reportLoad(b *testing.B, before []byte) {
+	first, _, _ := strings.Cut(string(before), " ")
+	if load, err := strconv.ParseFloat(first, 64); err == nil {
+		b.ReportMetric(load, "load")
+	}
+}
+
+// readLoad is for reportLoad, empty where the system does not tell.
+func readLoad() []byte {
+	load, _ := os.ReadFile("/proc/loadavg")
+	return load
+}
+
+func benchAck(b *testing.B, database string, senders int) {
+	load := readLoad()
+	s := appSiteOn(b, database, "")
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: senders}}
 	filler := strings.Repeat("lorem ipsum dolor sit amet ", ackBytes/27)
 	var next atomic.Int64
@@ -95,6 +136,7 @@ func benchAck(b *testing.B, senders int) {
 	// With the work that the deliveries lead to, as far as it was done.
 	b.ReportMetric(1000*(cpuOf(s.process.Process.Pid)-before).Seconds()/float64(b.N), "cpu-ms/ack")
 	percentiles(b, took)
+	reportLoad(b, load)
 }
 
 // cpuOf is the CPU time of a process, 0 where the system does not tell.
@@ -126,7 +168,12 @@ func percentiles(b *testing.B, took []time.Duration) {
 // when the first line of its job runs on our agent, by the clock that all
 // three processes share. Run it with -benchtime 50x.
 func BenchmarkServeStart(b *testing.B) {
-	s := newAppSite(b, "")
+	onDatabases(b, func(b *testing.B, database func() string) { benchStart(b, database()) })
+}
+
+func benchStart(b *testing.B, database string) {
+	load := readLoad()
+	s := appSiteOn(b, database, "")
 	s.gh.NoLimits()
 	file := s.onHosts("echo $EPOCHREALTIME >> $DIR/log\n", "")
 	log := filepath.Join(s.dir, "log")
@@ -155,4 +202,5 @@ func BenchmarkServeStart(b *testing.B) {
 		took = append(took, push(n))
 	}
 	percentiles(b, took)
+	reportLoad(b, load)
 }

@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -44,10 +45,16 @@ type appSite struct {
 // newAppSite starts the App. extra is more of its configuration.
 func newAppSite(t testing.TB, extra string) *appSite {
 	t.Helper()
+	return appSiteOn(t, "", extra)
+}
+
+// appSiteOn is newAppSite on a database; "": SQLite.
+func appSiteOn(t testing.TB, database, extra string) *appSite {
+	t.Helper()
 	s := bareAppSite(t)
 	s.repo = s.gh.AddRepo(actionRepo)
 	s.install = s.installation(actionRepo)
-	s.configure("sqlite:"+filepath.Join(s.dir, "cromt.db"), s.startHosts(), extra)
+	s.configure(cmp.Or(database, "sqlite:"+filepath.Join(s.dir, "cromt.db")), s.startHosts(), extra)
 	s.start()
 	return s
 }

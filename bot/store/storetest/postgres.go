@@ -26,15 +26,16 @@ type Postgres struct {
 
 // script ends the server when this process does, however that is: it waits for
 // the end of a pipe.
-const script = `set -e; cd "$2"
-"$1/initdb" -D data -A trust -U cromt -N --no-locale -E UTF8 >initdb.log 2>&1 || { cat initdb.log >&2; exit 1; }
-"$1/postgres" -D data -k "$2" -c listen_addresses= -c fsync=off -c max_connections=200 -c log_min_messages=fatal & pid=$!
+const script = `set -e; cd "$2"; bin=$1 dir=$2; shift 2
+"$bin/initdb" -D data -A trust -U cromt -N --no-locale -E UTF8 >initdb.log 2>&1 || { cat initdb.log >&2; exit 1; }
+"$bin/postgres" -D data -k "$dir" -c listen_addresses= -c fsync=off -c max_connections=200 -c log_min_messages=fatal "$@" & pid=$!
 read -r _ || true
 kill -QUIT $pid; wait $pid || true`
 
-// StartPostgres starts a server and waits until it answers. The error says so
-// when none is installed.
-func StartPostgres() (*Postgres, error) {
+// StartPostgres starts a server and waits until it answers. It writes to no
+// disk before it commits, unless a setting (fsync=on) says so. The error says
+// so when none is installed.
+func StartPostgres(settings ...string) (*Postgres, error) {
 	bins, err := filepath.Glob("/usr/lib/postgresql/*/bin")
 	if err != nil || len(bins) == 0 {
 		bins = []string{"/usr/bin", "/usr/local/bin"}
@@ -43,15 +44,18 @@ func StartPostgres() (*Postgres, error) {
 	if p.dir, err = os.MkdirTemp("", "store-test-"); err != nil {
 		return nil, err
 	}
-	if err := p.start(slices.Max(bins)); err != nil {
+	if err := p.start(slices.Max(bins), settings); err != nil {
 		_ = os.RemoveAll(p.dir)
 		return nil, fmt.Errorf("these tests need PostgreSQL; on Debian: apt-get install postgresql: %w", err)
 	}
 	return p, nil
 }
 
-func (p *Postgres) start(bin string) error {
+func (p *Postgres) start(bin string, settings []string) error {
 	args := []string{"sh", "-c", script, "sh", bin, p.dir}
+	for _, s := range settings {
+		args = append(args, "-c", s)
+	}
 	if os.Getuid() == 0 { // which the server refuses to run as
 		if out, err := exec.CommandContext(context.Background(), "chown", "postgres", p.dir).CombinedOutput(); err != nil { //nolint:gosec // tests alone
 			return fmt.Errorf("chown: %s", out)
