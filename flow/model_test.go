@@ -413,6 +413,9 @@ func TestModel(t *testing.T) {
 				if from > count || enough() {
 					return
 				}
+				if from%50_000 == 1 && from > 1 {
+					t.Logf("%d schedules in %v", from-1, time.Since(began).Round(time.Second))
+				}
 				synctest.Test(t, func(t *testing.T) {
 					for n := from; n < min(from+perBubble, count+1); n++ {
 						s := newSchedule(seedOf(n))
