@@ -384,7 +384,7 @@ func outcomeOf(r *flow.Run) string {
 // that one is repeated, as the engine's random delays are not in the seed.
 func TestModel(t *testing.T) {
 	const perBubble, workers = 50, 2
-	count := uint64(2000)
+	count := uint64(400)
 	if text := os.Getenv("CROMT_CHAOS_SCHEDULES"); text != "" {
 		n, err := strconv.ParseUint(text, 10, 64)
 		if err != nil {
