@@ -1,4 +1,4 @@
-# Targets: build, check (vet, lint, test), cross, bench, fuzz, release, clean.
+# Targets: build, check (vet, lint, test), cross, bench, fuzz, chaos, release, clean.
 GO      ?= go
 GOLANGCI ?= golangci-lint
 GOLANGCI_PKG := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -8,7 +8,7 @@ FUZZTIME ?= 60s
 
 export PATH := $(PATH):$(shell $(GO) env GOPATH)/bin
 
-.PHONY: build check vet cross lint workflows test bench fuzz release clean
+.PHONY: build check vet cross lint workflows test bench fuzz chaos release clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags="-s -w" -o cromt ./cmd/cromt
@@ -62,6 +62,10 @@ fuzz:
 	    $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$p; \
 	  done; \
 	done
+
+# A million random runs of the engine against its reference model, in virtual time.
+chaos:
+	CROMT_CHAOS_SCHEDULES=1000000 $(GO) test -run TestModel -timeout 3h -v ./flow
 
 # What the commit of a release holds: see .github/CONTRIBUTING.md.
 release:

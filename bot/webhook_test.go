@@ -13,11 +13,15 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/cromt/cromt/bot"
+	"github.com/cromt/cromt/sparky/sparkytest"
 )
 
 const secret = "It's a Secret to Everybody"
@@ -147,7 +151,7 @@ func TestWebhookRefuses(t *testing.T) {
 		{"no JSON", "push", "hello", nil, http.StatusBadRequest},
 		{"odd event", "push\x00", body, nil, http.StatusBadRequest},
 		{"says 26 MB", "push", body, func(r *http.Request) { r.ContentLength = 26 << 20 }, http.StatusRequestEntityTooLarge},
-		{"is 26 MB", "push", strings.Repeat(" ", 26<<20), func(r *http.Request) { r.ContentLength = -1 }, http.StatusRequestEntityTooLarge},
+		{"is 25 MB and a byte", "push", strings.Repeat(" ", bot.MaxWebhook+1), func(r *http.Request) { r.ContentLength = -1 }, http.StatusRequestEntityTooLarge},
 		{"shorter than it says", "push", body, func(r *http.Request) { r.ContentLength = int64(len(body)) + 1 }, http.StatusBadRequest},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -231,6 +235,52 @@ func TestWebhookSlowSenders(t *testing.T) {
 	if text, _ := io.ReadAll(resp.Body); resp.StatusCode != http.StatusAccepted {
 		t.Errorf("%d %s", resp.StatusCode, text)
 	}
+}
+
+// Those who send a byte a second are cut off, and cost little meanwhile.
+func TestWebhookCutsSlowSenders(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, in, _ := newWebhook(t)
+		dial := sparkytest.Serve(t, h)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		begun := time.Now()
+		var all sync.WaitGroup
+		for i := range 100 {
+			c, err := dial(t.Context(), "", "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			length := "Content-Length: 20000000\r\n"
+			if i%2 == 0 {
+				length = "Transfer-Encoding: chunked\r\n"
+			}
+			all.Go(func() {
+				defer c.Close()
+				_, err := fmt.Fprintf(c, "POST /webhook HTTP/1.1\r\nHost: x\r\nX-GitHub-Event: push\r\nX-GitHub-Delivery: %d\r\nContent-Type: application/json\r\nX-Hub-Signature-256: %s\r\n%s\r\n", i, sign("x"), length)
+				for n := 0; err == nil && n < 3600; n++ {
+					time.Sleep(time.Second)
+					_, err = io.WriteString(c, "1\r\n1\r\n")
+				}
+				if err == nil {
+					t.Errorf("sender %d is never cut off", i)
+				}
+			})
+			go io.Copy(io.Discard, c) //nolint:errcheck // until it is closed
+		}
+		all.Wait()
+		runtime.ReadMemStats(&after)
+		if took := time.Since(begun); took > time.Minute {
+			t.Errorf("took %v", took)
+		}
+		if grown := after.TotalAlloc - before.TotalAlloc; grown > 64<<20 {
+			t.Errorf("took %d MiB", grown>>20)
+		}
+		if len(in.seen) != 0 {
+			t.Errorf("%d are stored", len(in.seen))
+		}
+	})
 }
 
 // Every example of GitHub's is taken or refused, and nothing panics.

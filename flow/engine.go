@@ -87,10 +87,16 @@ func (e *Engine) Run(ctx context.Context, o RunOptions) (*Run, error) {
 	}
 	r.noteQuarantined()
 	for _, inv := range o.Plan.Roots {
+		r.root(r.invs[inv])
+	}
+	for _, inv := range o.Plan.Roots {
 		r.activate(r.invs[inv], false)
 	}
-	if isDetached(ctx) {
+	switch { // before anything begins
+	case isDetached(ctx):
 		r.detach()
+	case ctx.Err() != nil:
+		r.cancelRun(context.Cause(ctx))
 	}
 	r.flush()
 	r.loop(ctx)
@@ -356,6 +362,7 @@ func (r *runner) cancelJobs(cause error, which func(*jobState) bool) {
 			if js.done || !which(js) {
 				continue
 			}
+			js.over = true
 			if js.interrupt(cause) {
 				continue
 			}

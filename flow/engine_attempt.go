@@ -21,7 +21,9 @@ type jobState struct {
 	infra    int                     // attempts that failed before they started
 	retries  int                     // attempts that the project's retry has used
 	resumed  bool                    // dispatched by a process that is gone, and not attached to yet
-	doom     error                   // why it is cancelled as soon as it is attached to
+	sending  bool                    // its attempt is decided, and about to be sent
+	doom     error                   // why it is cancelled as soon as it is sent, or attached to
+	over     bool                    // it was cancelled: it is not attempted again, whatever comes
 	retryAt  time.Time               // in a history: when it is attempted again
 	final    *Result                 // in a history: of the last attempt, which decides
 	ended    int                     // in a history: the event
@@ -78,7 +80,7 @@ func (r *runner) dispatch(js *jobState, commit string) {
 	if js.Pool != "" && js.place == nil && !r.seek(js, commit) {
 		return
 	}
-	if !js.resumed {
+	if js.sending = !js.resumed; js.sending {
 		js.number++
 		js.jobID = attemptJobID(r.o.ID, js.Key, js.number)
 		now := time.Now()
@@ -99,10 +101,10 @@ func (r *runner) dispatch(js *jobState, commit string) {
 
 // exec runs an attempt in a worker.
 func (r *runner) exec(js *jobState, a Attempt) {
-	if js.done { // cancelled between its decision and its dispatch
-		r.vacate(js, hostUnknown, "")
-		r.free(js)
-		r.scoutEnded(js)
+	js.sending = false
+	if cause := js.doom; cause != nil && !a.Resumed { // cancelled between its decision and its dispatch
+		js.doom = nil
+		r.attemptEnded(js, verdict(Result{}, ErrNotStarted, cause), "", errors.Join(ErrNotStarted, cause))
 		return
 	}
 	ctx, cancel := context.WithCancelCause(r.base)
@@ -227,9 +229,10 @@ func (js *jobState) interrupt(cause error) bool {
 	switch {
 	case js.cancel != nil:
 		js.cancel(cause)
-	case js.resumed && js.doom == nil:
-		js.doom = cause
-	case js.resumed:
+	case js.resumed || js.sending:
+		if js.doom == nil {
+			js.doom = cause
+		}
 	default:
 		return false
 	}
@@ -279,10 +282,10 @@ func (r *runner) again(js *jobState, delay time.Duration) {
 // scenario that has certainly not started is repeated by itself; all else as
 // the project's retry says.
 func (r *runner) retry(js *jobState, res Result, refused bool) (time.Duration, bool) {
-	if r.stopped(js.inv) || refused || res.Conclusion == Cancelled {
+	if js.over || r.stopped(js.inv) || refused || res.Conclusion == Cancelled {
 		return 0, false
 	}
-	if res.Conclusion == Failure && res.Cause == CauseInfrastructure && res.NotStarted && js.infra < InfraRetries {
+	if res.unbegun() && js.infra < InfraRetries {
 		d := InfraDelay
 		for range js.infra {
 			d *= InfraBackoff
@@ -309,6 +312,12 @@ func (r *runner) retry(js *jobState, res Result, refused bool) (time.Duration, b
 	}
 	js.retries++
 	return jitter(min(time.Duration(d), p.MaxDelay)), true
+}
+
+// unbegun reports whether a failure was not the scenario's, which has
+// certainly not started.
+func (r *Result) unbegun() bool {
+	return r.Conclusion == Failure && r.Cause == CauseInfrastructure && r.NotStarted
 }
 
 func jitter(d time.Duration) time.Duration {

@@ -27,6 +27,8 @@ type world struct {
 	resolve func(context.Context, flow.Source) (string, error)
 	pools   *flow.Pools // nil: each process has its own
 
+	failFast bool
+
 	mu      sync.Mutex
 	history []flow.Event
 	logs    map[string]*bytes.Buffer
@@ -49,7 +51,7 @@ func (w *world) process() *process { return &process{world: w, gone: make(chan s
 
 // run returns a nil report and error when the process was killed.
 func (p *process) run(ctx context.Context) (*flow.Run, error) {
-	e := &flow.Engine{Executor: p, Journal: p, Output: p.output, LogOffset: p.logOffset, Resolve: p.resolve, Pools: p.pools}
+	e := &flow.Engine{Executor: p, Journal: p, Output: p.output, LogOffset: p.logOffset, Resolve: p.resolve, Pools: p.pools, FailFast: p.failFast}
 	type outcome struct {
 		run *flow.Run
 		err error

@@ -242,8 +242,5 @@ func (r *runner) hostGone(js *jobState, pl *Placement, why string) {
 	if js.done || js.place != pl || js.attempts[len(js.attempts)-1].Status != StatusQueued {
 		return
 	}
-	cause := &movedError{js.host, why}
-	if !js.interrupt(cause) {
-		js.doom = cause // as soon as it is sent
-	}
+	js.interrupt(&movedError{js.host, why})
 }

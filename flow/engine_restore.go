@@ -26,8 +26,8 @@ func (r *runner) restore(history []Event) {
 			js.restore(ev, i)
 		}
 	}
-	for _, js := range r.jobs {
-		if js.resumed {
+	for _, j := range r.o.Plan.Jobs {
+		if js := r.jobs[j]; js.resumed {
 			r.attach(js)
 		}
 	}
@@ -37,6 +37,9 @@ func (r *runner) restore(history []Event) {
 func (r *runner) attach(js *jobState) {
 	if js.attempts[len(js.attempts)-1].QueuedAt.Before(js.inv.fired) {
 		js.doom = errTimeout // the process before this one may not have come to it
+	}
+	if js.Pool != "" {
+		r.seek(js, "") // it has its place before others look for one
 	}
 	if js.Source.Kind != SourceGit {
 		return
@@ -71,7 +74,7 @@ func (js *jobState) restore(ev *Event, at int) {
 			js.final, js.ended = res, at
 			return
 		}
-		if res.NotStarted && js.infra < InfraRetries {
+		if res.unbegun() && js.infra < InfraRetries {
 			js.infra++
 		} else {
 			js.retries++

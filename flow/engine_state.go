@@ -21,7 +21,8 @@ type invState struct {
 	*Invocation
 	jobs    []*jobState
 	active  bool // something that runs leads to it
-	cleanup bool // it is an after invocation, or only that leads to it
+	rooted  bool // the roots need it, whatever else does
+	cleanup bool // a failure may start it, or only what it may start leads to it: fail-fast spares it
 	phase   phase
 	waits   int         // before, then jobs, then after, that it still waits for
 	waiting []*invState // those that wait for it to be complete
@@ -35,6 +36,18 @@ type invState struct {
 // passed reports whether those that wait for it may start.
 func (is *invState) passed() bool { return is.failed == nil && is.skipped == "" }
 
+// root marks a root and what it needs. In a history what they lead to comes
+// before some of them.
+func (r *runner) root(is *invState) {
+	if is.rooted {
+		return
+	}
+	is.rooted = true
+	for _, b := range is.Before {
+		r.root(r.invs[b])
+	}
+}
+
 // activate makes an invocation, and what it needs before, part of the run.
 // An after invocation becomes active only when it is due, and so does what
 // only it needs.
@@ -42,7 +55,7 @@ func (r *runner) activate(is *invState, cleanup bool) {
 	if is.active {
 		return
 	}
-	is.active, is.cleanup = true, cleanup
+	is.active, is.cleanup = true, cleanup && !is.rooted
 	r.left++
 	for _, b := range is.Before {
 		bs := r.invs[b]
@@ -88,9 +101,8 @@ func (r *runner) begin(is *invState) {
 			r.conclude(js, Result{Conclusion: Skipped, Cause: CauseDependency, Error: is.skipped})
 		case r.stopped(is):
 			r.conclude(js, Result{Conclusion: Cancelled, Cause: CauseCancelled, Error: stopText(r.stop)})
-		case !js.retryAt.IsZero():
+		case js.retryAt.After(time.Now()):
 			r.again(js, time.Until(js.retryAt))
-			js.retryAt = time.Time{}
 		default:
 			r.ready(js)
 		}
@@ -144,9 +156,11 @@ func (r *runner) conclude(js *jobState, res Result) {
 func (r *runner) jobEnded(js *jobState) {
 	is := js.inv
 	c := js.result.Conclusion
-	if !c.Passed() && c != Skipped && is.failed == nil {
-		is.failed = js
-		if js.result.Kept == "" { // what failed in another run stops nothing in this one
+	if !c.Passed() && c != Skipped {
+		if is.failed == nil {
+			is.failed = js
+		}
+		if c != Cancelled && js.result.Kept == "" { // what failed in another run stops nothing in this one
 			r.failFast(is)
 		}
 	}
@@ -156,20 +170,17 @@ func (r *runner) jobEnded(js *jobState) {
 	}
 }
 
+// failFast cancels what a failure is to stop, before anything else begins.
 func (r *runner) failFast(is *invState) {
-	if is.failed.result.Conclusion == Cancelled {
-		return
+	stop := func(which func(*jobState) bool) {
+		r.effects = slices.Insert(r.effects, 0, func() { r.cancelJobs(errFailFast, which) })
 	}
 	if is.FailFast {
-		r.effects = append(r.effects, func() {
-			r.cancelJobs(errFailFast, func(js *jobState) bool { return js.inv == is })
-		})
+		stop(func(js *jobState) bool { return js.inv == is })
 	}
 	if r.e.FailFast && r.stop == nil {
 		r.stop = errFailFast
-		r.effects = append(r.effects, func() {
-			r.cancelJobs(errFailFast, func(js *jobState) bool { return !js.inv.cleanup })
-		})
+		stop(func(js *jobState) bool { return !js.inv.cleanup })
 	}
 }
 
@@ -178,23 +189,24 @@ func (r *runner) invEnded(is *invState) {
 	is.phase = phaseEnded
 	stopTimer(is.timer)
 	ok := is.passed()
-	var due []*invState
+	var due []AfterEdge
 	for _, edge := range is.After {
 		want := edge.When == WhenAlways || (edge.When == WhenFailure) != ok
 		if want && !r.halted() {
-			due = append(due, r.invs[edge.Invocation])
+			due = append(due, edge)
 		}
 	}
 	is.waits = len(due)
-	for _, as := range due {
+	for _, edge := range due {
+		as := r.invs[edge.Invocation]
 		as.waiting = append(as.waiting, is)
 	}
 	if len(due) == 0 {
 		r.complete(is)
 		return
 	}
-	for _, as := range due {
-		r.activate(as, true)
+	for _, edge := range due {
+		r.activate(r.invs[edge.Invocation], is.cleanup || edge.When != WhenSuccess)
 	}
 }
 
@@ -205,8 +217,8 @@ func (r *runner) complete(is *invState) {
 	waiting := is.waiting
 	is.waiting = nil
 	for _, ws := range waiting {
-		if ws.phase == phaseEnded && is.Parent == ws.Invocation && ws.failed == nil && is.failed != nil {
-			ws.failed = is.failed // a failed after fails what it belongs to
+		if ws.phase == phaseEnded && is.Parent == ws.Invocation && ws.passed() {
+			ws.failed, ws.skipped = is.failed, is.skipped // an after that does not pass is in the way of what waits for both
 		}
 		ws.waits--
 		if ws.waits > 0 {

@@ -100,13 +100,16 @@ func (p *parser) fail(pos Pos, msg, hint string) {
 	if p.reported[id] {
 		return
 	}
-	if len(p.errs) >= MaxErrors {
+	if p.full() {
 		p.dropped++
 		return
 	}
 	p.reported[id] = true
 	p.errs = append(p.errs, &Error{File: p.file, Pos: pos, Msg: clip(msg), Hint: clip(hint)})
 }
+
+// full reports whether no further problem is listed: its hint is of no use.
+func (p *parser) full() bool { return len(p.errs) >= MaxErrors }
 
 // err returns the problems found, nil when there are none.
 func (p *parser) err() error {

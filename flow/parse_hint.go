@@ -19,6 +19,9 @@ func orList(values []string) string {
 // didYouMean suggests the one of names that is closest to s, the first of
 // equals, never except. "" when none is close.
 func (p *parser) didYouMean(s string, names []string, except string) string {
+	if p.full() || p.compared >= MaxSuggestions {
+		return ""
+	}
 	best := closest(s, names, func(name string) bool {
 		p.compared++
 		return p.compared <= MaxSuggestions && name != except
@@ -84,6 +87,9 @@ func (p *parser) unknownKey(what string, names []string, n, k, v *yaml.Node) {
 }
 
 func (p *parser) unknownKeyHint(what string, names []string, n, k, v *yaml.Node) string {
+	if p.full() {
+		return ""
+	}
 	if parent, ok := p.parentOf(k.Value, names); ok {
 		if sibling := lookup(n, parent); sibling != nil && (isNull(sibling) || k.Value != "host") {
 			return "indent under " + parent

@@ -2,11 +2,17 @@ package sparky_test
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/pem"
 	"fmt"
 	"io"
 	"log"
+	"math/big"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -133,6 +139,29 @@ func TestHello(t *testing.T) {
 	}
 }
 
+// expired returns a host whose certificate, its own CA, was good until yesterday.
+func expired(t *testing.T) (*httptest.Server, []byte) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().AddDate(0, 0, -2), NotAfter: time.Now().AddDate(0, 0, -1),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, cert, cert, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewUnstartedServer(http.NotFoundHandler())
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+	srv.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, MinVersion: tls.VersionTLS12}
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+	return srv, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}
+
 func TestTLS(t *testing.T) {
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "1") }))
 	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -140,6 +169,7 @@ func TestTLS(t *testing.T) {
 	srv.StartTLS()
 	t.Cleanup(srv.Close)
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw})
+	past, pastCA := expired(t)
 	plain := strings.Replace(srv.URL, "https:", "http:", 1)
 	clear := httptest.NewServer(srv.Config.Handler)
 	t.Cleanup(clear.Close)
@@ -152,6 +182,7 @@ func TestTLS(t *testing.T) {
 		{"unknown certificate", sparky.HostConfig{URL: srv.URL}, sparky.KindUntrusted, "insecure_skip_verify"},
 		{"own CA", sparky.HostConfig{URL: srv.URL, CA: ca}, 0, ""},
 		{"not verified", sparky.HostConfig{URL: srv.URL, InsecureSkipVerify: true}, 0, ""},
+		{"expired", sparky.HostConfig{URL: past.URL, CA: pastCA}, sparky.KindUntrusted, "expired"},
 		{"another name", sparky.HostConfig{URL: strings.Replace(srv.URL, "127.0.0.1", "localhost", 1), CA: ca}, sparky.KindUntrusted, ""},
 		{"http to a TLS port", sparky.HostConfig{URL: plain}, sparky.KindRefused, ""},
 		{"https to a plain port", sparky.HostConfig{URL: strings.Replace(clear.URL, "http:", "https:", 1)}, sparky.KindUntrusted, "http://"},

@@ -2,6 +2,7 @@ package githubapp
 
 import (
 	"context"
+	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -60,7 +61,7 @@ func (t *tokens) get(ctx context.Context, maxAge time.Duration) (string, time.Ti
 func (t *tokens) reject(secret string) bool {
 	t.turn <- struct{}{}
 	defer func() { <-t.turn }()
-	if t.secret != secret {
+	if subtle.ConstantTimeCompare([]byte(t.secret), []byte(secret)) != 1 {
 		return true // somebody has minted another one
 	}
 	if time.Since(t.minted) < rejectedAge {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/subtle"
 	"database/sql"
 	"encoding/json"
 	"errors"
@@ -69,7 +70,7 @@ func (s *Store) JoinMember(ctx context.Context, j Join) error {
 			}
 		case err != nil:
 			return err
-		case credential == j.Credential:
+		case sameCredential(credential, j.Credential):
 			return nil
 		case linked > 0:
 			return ErrNameTaken
@@ -99,10 +100,15 @@ func (tx *Tx) spend(ctx context.Context, j Join) error {
 	if err := tx.row(ctx, `SELECT credential FROM spent_tokens WHERE id = ?`, j.Token).Scan(&by); err != nil {
 		return err
 	}
-	if by != j.Credential {
+	if !sameCredential(by, j.Credential) {
 		return ErrSpent
 	}
 	return nil
+}
+
+// sameCredential takes as long for any two of a length.
+func sameCredential(a, b string) bool {
+	return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1
 }
 
 // livingLink is the condition that a link's replica lives and has seen its

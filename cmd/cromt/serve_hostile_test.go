@@ -135,7 +135,7 @@ func TestServeReplays(t *testing.T) {
 			t.Errorf("push %d: %d", i, code)
 		}
 	}
-	for n := range 200 {
+	for n := range 1000 {
 		if code := s.post("push", fmt.Sprintf("1%07d-0000-0000-0000-000000000000", n), bodies[n%4]); code != http.StatusOK {
 			t.Fatalf("replay %d: %d", n, code)
 		}

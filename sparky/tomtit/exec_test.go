@@ -70,6 +70,22 @@ func TestExecExitCode(t *testing.T) {
 	}
 }
 
+// The end of a process is its exit, not that of its output.
+func TestExecWaitsForTheExit(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	var out bytes.Buffer
+	cmd := bash(`echo a; exec >&- 2>&-; sleep 0.3; : >"$1"; exit 3`, file)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := tomtit.Exec(t.Context(), cmd, 0)
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 3 || out.String() != "a\n" {
+		t.Errorf("%v, output %q", err, out.String())
+	}
+	if _, err := os.Stat(file); err != nil {
+		t.Error("it was not waited for")
+	}
+}
+
 func TestExecKeepsAllOutput(t *testing.T) {
 	var out bytes.Buffer
 	cmd := bash("head -c 3000000 /dev/zero | tr '\\0' x")

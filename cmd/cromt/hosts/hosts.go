@@ -91,9 +91,9 @@ func (b *Book) Entry(u string) (flow.HostEntry, bool) {
 }
 
 // IsToken reports whether an entry has the secret of that name as its token.
-func (b *Book) IsToken(secret string) bool {
+func (b *Book) IsToken(name string) bool {
 	for _, e := range b.entries {
-		if e.TokenSecret == secret {
+		if e.TokenSecret == name {
 			return true
 		}
 	}
