@@ -201,8 +201,10 @@ func (f *plainFeed) next(ctx context.Context, deadline time.Time) (JobStatus, bo
 			return JobStatus{}, false, err
 		}
 	case code == CodeRunning && time.Since(f.fetched) >= reportShare*f.fetching:
-		if err := f.fetch(ctx); err != nil && KindOf(err) != KindServer && KindOf(err) != KindNotFound {
-			return JobStatus{}, false, err
+		// The host has just answered: that its report is not to be had, which
+		// takes a minute to notice, is no sign that it is dead.
+		if err := f.fetch(ctx); err != nil && ctx.Err() != nil {
+			return JobStatus{}, false, ctx.Err()
 		}
 	}
 	return f.report.status(code), false, nil
