@@ -55,13 +55,18 @@ var everyFault = []sparkytest.Fault{
 
 var jobIDInBody = regexp.MustCompile(`"job-id":"([^"]+)"`)
 
-func (b *badNet) decide(r *http.Request) sparkytest.Fault {
-	job := filepath.Base(r.URL.Path)
+// between is h behind the network, as the run of that id reaches it.
+func (b *badNet) between(run string, h http.Handler) http.Handler {
+	return sparkytest.WithFaults(h, func(r *http.Request) sparkytest.Fault { return b.decide(run, r) })
+}
+
+func (b *badNet) decide(run string, r *http.Request) sparkytest.Fault {
+	job := run + " " + filepath.Base(r.URL.Path)
 	if r.URL.Path == "/queue" {
 		body, _ := io.ReadAll(r.Body)
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		if m := jobIDInBody.FindSubmatch(body); m != nil {
-			job = string(m[1])
+			job = run + " " + string(m[1])
 		}
 	}
 	kind := r.Method + " " + strings.SplitN(r.URL.Path, "/", 3)[1] + " " + job
@@ -143,14 +148,14 @@ func engineRun(t *testing.T, d *dag, id, scripts string, host sparky.HostConfig)
 }
 
 // severalRuns has flows run, several at once, until there were enough faults.
-func (b *badNet) severalRuns(t *testing.T, width, enough int, dir, scripts string, host sparky.HostConfig) {
+func (b *badNet) severalRuns(t *testing.T, width, enough int, dir, scripts string, host func(run string) sparky.HostConfig) {
 	var wg sync.WaitGroup
 	for w := range width {
 		wg.Go(func() {
 			rng := rand.New(rand.NewPCG(b.seed, uint64(w)))
 			for n := 0; b.count() < enough && !t.Failed(); n++ {
 				id := fmt.Sprintf("w%d-%d", w, n)
-				engineRun(t, newDAG(rng, filepath.Join(dir, id), 5, 30), id, scripts, host)
+				engineRun(t, newDAG(rng, filepath.Join(dir, id), 5, 30), id, scripts, host(id))
 				b.c.add("runs", 1)
 			}
 		})
@@ -177,9 +182,11 @@ func TestChaosNetworkAgent(t *testing.T) {
 		faults = slices.Concat(faults, faults, []sparkytest.Fault{sparkytest.Hang, sparkytest.HangAfter})
 	}
 	b := newBadNet(seed, &c, faults...)
-	host := httptest.NewServer(sparkytest.WithFaults(a, b.decide))
-	b.severalRuns(t, chaosCount(4, 32), chaosCount(150, 5000), filepath.Join(dir, "runs"), scripts, sparky.HostConfig{URL: host.URL})
-	host.Close()
+	b.severalRuns(t, chaosCount(4, 32), chaosCount(150, 5000), filepath.Join(dir, "runs"), scripts, func(run string) sparky.HostConfig {
+		host := httptest.NewServer(b.between(run, a))
+		t.Cleanup(host.Close)
+		return sparky.HostConfig{URL: host.URL}
+	})
 	if err := a.Close(context.Background()); err != nil {
 		t.Error(err)
 	}
@@ -201,8 +208,9 @@ func TestChaosNetworkSparky(t *testing.T) {
 		fake := sparkytest.NewFake(sparkytest.FakeConfig{Run: playStep})
 		defer fake.Close()
 		b := newBadNet(seed, &c, faults...)
-		host := sparky.HostConfig{URL: "http://sparky.example:4000", Dial: sparkytest.Serve(t, sparkytest.WithFaults(fake, b.decide))}
-		b.severalRuns(t, chaosCount(4, 16), chaosCount(500, 5000), dir, "/scripts", host)
+		b.severalRuns(t, chaosCount(4, 16), chaosCount(500, 5000), dir, "/scripts", func(run string) sparky.HostConfig {
+			return sparky.HostConfig{URL: "http://sparky.example:4000", Dial: sparkytest.Serve(t, b.between(run, fake))}
+		})
 		c.add("faults", b.count())
 		time.Sleep(time.Minute) // until the host has noticed that nobody reads any more
 	})
