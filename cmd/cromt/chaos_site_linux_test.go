@@ -82,6 +82,7 @@ type chaosSite struct {
 	addr    string // of the agent, which keeps it
 	runs    int
 	wrap    []string // before the agent's command line
+	clock   string   // the file by which the clock is set; "": it cannot be
 
 	mu    sync.Mutex // of agent
 	agent *exec.Cmd
@@ -224,7 +225,7 @@ func (s *chaosSite) start(d *dag, args ...string) *process {
 	p := &process{out: out, ended: make(chan struct{})}
 	line := slices.Concat([]string{s.binary, "run", "-v", "--conf", d.path("jobs.yaml"), "--journal", d.path("journal"), "--report", d.path("report.json")}, args)
 	p.cmd = exec.Command(line[0], line[1:]...)
-	p.cmd.Env = append(os.Environ(), "HOME="+s.dir, "CROMT_SECRET_TOKEN="+chaosSecret)
+	p.cmd.Env = append(os.Environ(), "HOME="+s.dir, "CROMT_SECRET_TOKEN="+chaosSecret, clockFile+"="+s.clock)
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	if err := p.cmd.Start(); err != nil {
 		s.t.Fatal(err)
