@@ -125,6 +125,7 @@ type agentFeed struct {
 	offset int64
 	budget float64 // polls that may follow at once
 	last   time.Time
+	failed bool // the last poll
 }
 
 func (f *agentFeed) next(ctx context.Context, deadline time.Time) (JobStatus, bool, error) {
@@ -147,8 +148,11 @@ func (f *agentFeed) next(ctx context.Context, deadline time.Time) (JobStatus, bo
 	if !deadline.IsZero() {
 		wait = min(wait, time.Until(deadline).Truncate(time.Second)+time.Second)
 	}
+	if f.failed {
+		wait = 0 // a long one that hangs, too, is noticed when the host counts as lost
+	}
 	js, err := f.t.h.client.Wait(ctx, f.t.a.Job.Queue, f.t.a.JobID, f.state, f.offset, max(wait, time.Second))
-	if err != nil {
+	if f.failed = err != nil; f.failed {
 		return JobStatus{}, false, err
 	}
 	if len(js.Log) > 0 {
