@@ -393,7 +393,9 @@ func longPolled(end time.Time) http.Handler {
 	mux.HandleFunc("GET /status/{project}/{job}", func(w http.ResponseWriter, r *http.Request) {
 		wait, _ := strconv.Atoi(r.FormValue("wait"))
 		if r.FormValue("state") == strconv.Itoa(int(sparky.CodeRunning)) {
-			time.Sleep(min(time.Duration(wait)*time.Second, time.Until(end)))
+			ctx, cancel := context.WithTimeout(r.Context(), min(time.Duration(wait)*time.Second, time.Until(end)))
+			<-ctx.Done()
+			cancel()
 		}
 		js := sparky.JobStatus{State: sparky.CodeRunning, StartedAt: end.Add(-time.Minute)}
 		if !time.Now().Before(end) {
