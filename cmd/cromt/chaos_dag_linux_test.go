@@ -58,9 +58,8 @@ func newDAG(rng *rand.Rand, dir string, least, most int) *dag {
 			j.exit, j.ignore = 3, true
 		case 2, 3, 4:
 			j.queue = fmt.Sprintf("q%d", rng.IntN(2))
-		case 5, 6:
-			j.daemon = true
 		}
+		j.daemon = rng.IntN(3) == 0
 		j.secret = rng.IntN(4) == 0
 		j.retry = rng.IntN(2) == 0
 		d.secret = d.secret || j.secret
