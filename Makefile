@@ -56,16 +56,19 @@ bench: build
 	CROMT_BENCH_RAW=$(abspath $(BENCH_RAW)) CROMT_BENCH_TABLE=$(abspath $(BENCH_TABLE)) $(GO) test -count=1 -run TestBenchTable ./cmd/cromt
 	cat $(BENCH_TABLE)
 
+# Kills, broken networks, full disks by the thousand; best as root, with strace.
+# Then a million random runs of the engine against its reference model, in
+# virtual time. CROMT_CHAOS_SOAK=60m adds an hour of steady work, CROMT_TEST_SEED repeats a time.
+chaos: build
+	CROMT_CHAOS=full CROMT_BINARY=$(CURDIR)/cromt $(GO) test -run Chaos -parallel 5 -timeout 3h -v ./cmd/cromt
+	CROMT_CHAOS_SCHEDULES=1000000 $(GO) test -run TestModel -timeout 3h -v ./flow
+
 fuzz:
 	@set -e; for p in $$($(GO) list ./...); do \
 	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
 	    $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$p; \
 	  done; \
 	done
-
-# A million random runs of the engine against its reference model, in virtual time.
-chaos:
-	CROMT_CHAOS_SCHEDULES=1000000 $(GO) test -run TestModel -timeout 3h -v ./flow
 
 # What the commit of a release holds: see .github/CONTRIBUTING.md.
 release:

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -374,3 +375,76 @@ func TestExecSlots(t *testing.T) {
 type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// TestExecLongPollWindow: a long poll is longer than a host may be silent. The
+// time that this may take begins when a poll has failed, not when it began, and
+// the polls after that are short.
+func TestExecLongPollWindow(t *testing.T) {
+	broken := func(*http.Request) sparkytest.Fault { return sparkytest.Status500 }
+	tests := []struct {
+		name  string
+		polls []func(*http.Request) sparkytest.Fault
+	}{
+		{"breaks after 45 s, then fails for a while", []func(*http.Request) sparkytest.Fault{
+			func(*http.Request) sparkytest.Fault {
+				time.Sleep(45 * time.Second)
+				return sparkytest.ResetAfter
+			}, broken, broken, broken, broken,
+		}},
+		{"fails once, then hangs", []func(*http.Request) sparkytest.Fault{
+			broken, func(*http.Request) sparkytest.Fault { return sparkytest.Hang },
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				begun, polls := time.Now(), 0
+				h := sparkytest.WithFaults(longPolled(begun.Add(5*time.Minute)), func(r *http.Request) sparkytest.Fault {
+					if !strings.HasPrefix(r.URL.Path, "/status/") {
+						return sparkytest.NoFault
+					}
+					if polls++; polls < 2 || polls-2 >= len(tt.polls) {
+						return sparkytest.NoFault
+					}
+					return tt.polls[polls-2](r)
+				})
+				b := newBench(t, sparky.ExecutorConfig{}, map[string]http.Handler{testHost: h})
+				res, err := b.Exec(t.Context(), attempt("j1", "hello"), nil)
+				if err != nil || res.Conclusion != flow.Success {
+					t.Errorf("%+v, %v", res, err)
+				}
+				if most := 3 + len(tt.polls) + 8; polls > most { // long ones again
+					t.Errorf("%d polls, want %d at most", polls, most)
+				}
+			})
+		})
+	}
+}
+
+// longPolled is an agent whose one job runs until end.
+func longPolled(end time.Time) http.Handler {
+	mux := http.NewServeMux()
+	say := func(w http.ResponseWriter, v any) { _ = json.NewEncoder(w).Encode(v) }
+	mux.HandleFunc("GET /cromt", func(w http.ResponseWriter, _ *http.Request) {
+		say(w, sparky.Hello{Agent: "test", Version: 1, MaxJobs: 4})
+	})
+	mux.HandleFunc("POST /queue", func(w http.ResponseWriter, r *http.Request) {
+		var q sparky.QueueRequest
+		_ = json.NewDecoder(r.Body).Decode(&q)
+		say(w, sparky.QueueAnswer{Project: q.Config.Project, JobID: q.Config.JobID})
+	})
+	mux.HandleFunc("GET /status/{project}/{job}", func(w http.ResponseWriter, r *http.Request) {
+		wait, _ := strconv.Atoi(r.FormValue("wait"))
+		if r.FormValue("state") == strconv.Itoa(int(sparky.CodeRunning)) {
+			ctx, cancel := context.WithTimeout(r.Context(), min(time.Duration(wait)*time.Second, time.Until(end)))
+			<-ctx.Done()
+			cancel()
+		}
+		js := sparky.JobStatus{State: sparky.CodeRunning, StartedAt: end.Add(-time.Minute)}
+		if !time.Now().Before(end) {
+			js.State, js.CompletedAt = sparky.CodeOK, end
+		}
+		say(w, js)
+	})
+	return mux
+}

@@ -64,6 +64,27 @@ func TestExecReportNeverThere(t *testing.T) {
 	}
 }
 
+// TestExecReportHangs: one request for a job's state fails, the next one is
+// answered, and then its report hangs. Its host has answered meanwhile.
+func TestExecReportHangs(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		status, report := after(10, "GET /status/", sparkytest.Status500), once(1, "GET /report/", sparkytest.Hang)
+		failed := false
+		b := newBench(t, sparky.ExecutorConfig{}, map[string]http.Handler{testHost: sparkytest.WithFaults(newFake(t), func(r *http.Request) sparkytest.Fault {
+			if failed {
+				return report(r)
+			}
+			f := status(r)
+			failed = f != sparkytest.NoFault
+			return f
+		})})
+		res, err := b.Exec(t.Context(), attempt("j1", "sleep=600"), nil)
+		if err != nil || res.Conclusion != flow.Success || !failed {
+			t.Errorf("%+v, %v; a state failed: %t", res, err, failed)
+		}
+	})
+}
+
 // TestExecSlowScheduler: a Sparky looks at its queues every ten seconds, takes
 // one job of a queue at a time, and any of those that wait.
 func TestExecSlowScheduler(t *testing.T) {

@@ -126,6 +126,7 @@ type agentFeed struct {
 	first  *JobStatus // news that came with the answer to the post
 	budget float64    // polls that may follow at once
 	last   time.Time
+	failed bool // the last poll
 }
 
 func (f *agentFeed) next(ctx context.Context, deadline time.Time) (JobStatus, bool, error) {
@@ -152,8 +153,11 @@ func (f *agentFeed) next(ctx context.Context, deadline time.Time) (JobStatus, bo
 	if !deadline.IsZero() {
 		wait = min(wait, time.Until(deadline).Truncate(time.Second)+time.Second)
 	}
+	if f.failed {
+		wait = 0 // a long one that hangs, too, is noticed when the host counts as lost
+	}
 	js, err := f.t.h.client.Wait(ctx, f.t.a.Job.Queue, f.t.a.JobID, f.state, f.offset, max(wait, time.Second))
-	if err != nil {
+	if f.failed = err != nil; f.failed {
 		return JobStatus{}, false, err
 	}
 	return f.took(js)
@@ -211,8 +215,10 @@ func (f *plainFeed) next(ctx context.Context, deadline time.Time) (JobStatus, bo
 			return JobStatus{}, false, err
 		}
 	case code == CodeRunning && time.Since(f.fetched) >= reportShare*f.fetching:
-		if err := f.fetch(ctx); err != nil && KindOf(err) != KindServer && KindOf(err) != KindNotFound {
-			return JobStatus{}, false, err
+		// The host has just answered: that its report is not to be had, which
+		// takes a minute to notice, is no sign that it is dead.
+		if err := f.fetch(ctx); err != nil && ctx.Err() != nil {
+			return JobStatus{}, false, ctx.Err()
 		}
 	}
 	return f.report.status(code), false, nil

@@ -50,15 +50,19 @@ const (
 	waitSlack     = 10 * time.Second // beyond the time that a long poll asked for
 	stallTimeout  = 60 * time.Second // of a file transfer: no byte moved
 
-	maxHeader  = 64 << 10 // bytes of an answer's header
-	maxAnswer  = 1 << 20  // bytes of a JSON answer without log
-	maxCode    = 8        // bytes of a status: the longest is "-11"
-	maxQuoted  = 200      // characters of a host's words in an error
-	maxIdle    = 16       // idle connections kept to one host: as many jobs as DefaultSlots
-	idleKept   = 90 * time.Second
-	connBuffer = 1 << 10          // bytes, to read and to write: most requests fit, and a connection is kept to each of thousands of hosts
-	keepIdle   = 10 * time.Second // a host that is switched off in a long poll is noticed after
-	keepProbe  = 5 * time.Second  // keepIdle + keepCount × keepProbe
+	maxHeader = 64 << 10 // bytes of an answer's header
+	maxAnswer = 1 << 20  // bytes of a JSON answer without log
+	maxCode   = 8        // bytes of a status: the longest is "-11"
+	maxQuoted = 200      // characters of a host's words in an error
+	maxIdle   = 16       // idle connections kept to one host: as many jobs as DefaultSlots
+	idleKept  = 90 * time.Second
+	// Most requests fit, and a connection is kept to each of thousands of hosts.
+	connBuffer = 1 << 10 // bytes, to read and to write
+	// A host that is switched off in a long poll is noticed after keepIdle +
+	// keepCount × keepProbe and, since a request that has no answer yet is sent
+	// once more by itself, dialTimeout: 29 s.
+	keepIdle   = 10 * time.Second
+	keepProbe  = 3 * time.Second
 	keepCount  = 3
 	maxStashed = 8 << 20 // bytes of a stash
 

@@ -15,6 +15,8 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/cromt/cromt/sparky/agent"
 )
@@ -117,7 +119,7 @@ func (c *agentCmd) listen(ctx context.Context, cfg *agent.Config, registered boo
 		}
 		address = defaultListen
 	}
-	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	ln, err := listenPatiently(ctx, address)
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
@@ -127,6 +129,22 @@ func (c *agentCmd) listen(ctx context.Context, cfg *agent.Config, registered boo
 		return nil, agent.ErrNoToken
 	}
 	return ln, nil
+}
+
+// listenPatiently listens, and waits for an address that is in use: the program
+// that a killed agent was just about to start holds it for a moment.
+func listenPatiently(ctx context.Context, address string) (net.Listener, error) {
+	for end := time.Now().Add(listenPatience); ; {
+		ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+		if err == nil || !errors.Is(err, syscall.EADDRINUSE) || time.Now().After(end) {
+			return ln, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(listenPause):
+		}
+	}
 }
 
 // serve answers on the listener until a signal comes.

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -316,6 +317,21 @@ func TestAgentKilledDuringJob(t *testing.T) {
 				t.Errorf("%d runs, want %d", s.runs(), tt.runs)
 			}
 		})
+	}
+}
+
+// TestAgentWaitsForItsAddress: what a killed agent was about to start holds its
+// address for a moment.
+func TestAgentWaitsForItsAddress(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := ln.Addr().String()
+	time.AfterFunc(300*time.Millisecond, func() { ln.Close() })
+	if _, got := startAgent(t, "cromt", addr, t.TempDir()); got != addr {
+		t.Errorf("it listens at %s, want %s", got, addr)
 	}
 }
 

@@ -9,6 +9,10 @@ const (
 	maxSecretFile = 1 << 20
 	// probeTimeout of a connection to this machine: it is there or not.
 	probeTimeout = 500 * time.Millisecond
+	// listenPatience is how long an agent waits for its address, looking every
+	// listenPause: as long as a killed agent's children may take to start.
+	listenPatience = 2 * time.Second
+	listenPause    = 20 * time.Millisecond
 	// closeTimeout of the agents inside this process, whose jobs have ended
 	// or are killed; quitTimeout when a second signal said at once.
 	closeTimeout = 15 * time.Second

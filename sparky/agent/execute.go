@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/cromt/cromt/flow"
@@ -128,7 +129,7 @@ func (e *execution) actions(ctx context.Context) error {
 	for _, action := range e.spec.Actions[1:] { // Run checks the first one by itself
 		if err := runner.Check(action); err != nil {
 			e.sayf("%s\n", err)
-			return &stepError{"tom-" + action, flow.CauseTask, exitSetup, err}
+			return &stepError{"tom-" + action, blame(err), exitSetup, err}
 		}
 	}
 	return e.each(ctx, runner.Run)
@@ -144,19 +145,26 @@ func (e *execution) each(ctx context.Context, run func(ctx context.Context, acti
 		if cause := context.Cause(ctx); cause != nil {
 			return cause
 		}
-		if errors.Is(err, place.ErrLost) {
-			e.sayf("%s\n", err)
-			return &stepError{step, causeInfrastructure, exitSetup, err}
-		}
 		if err != nil {
 			e.sayf("%s\n", err)
-			return &stepError{step, flow.CauseTask, max(code, 1), err}
+			return &stepError{step, blame(err), max(code, 1), err}
 		}
 		if code != 0 {
 			return &stepError{step, flow.CauseTask, code, fmt.Errorf("action %s: exit code %d", action, code)}
 		}
 	}
 	return nil
+}
+
+// blame says whose fault it is that an action could not be run: the scenario's,
+// or that of a machine that has too little of something.
+func blame(err error) flow.Cause {
+	for _, lack := range []error{place.ErrLost, syscall.EMFILE, syscall.ENFILE, syscall.EAGAIN, syscall.ENOMEM, syscall.ENOSPC, syscall.EIO} {
+		if errors.Is(err, lack) {
+			return causeInfrastructure
+		}
+	}
+	return flow.CauseTask
 }
 
 // conclude returns the result of a run that ended by itself.

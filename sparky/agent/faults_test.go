@@ -8,13 +8,16 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"database/sql"
+	"encoding/json"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/cromt/cromt/sparky"
 	"github.com/cromt/cromt/sparky/agent"
@@ -86,6 +89,41 @@ func TestJobNotRecorded(t *testing.T) {
 	}
 	if n := len(lines(t, filepath.Join(dir, "ran"))); n != 1 {
 		t.Errorf("%d jobs ran", n)
+	}
+}
+
+// TestNoDescriptors: an action that cannot be started for want of a descriptor
+// has not failed itself.
+func TestNoDescriptors(t *testing.T) {
+	h, _ := spawn(t, t.TempDir())
+	dir := scenarios(t, "first", "echo up >first; until [ -e go ]; do sleep 0.02; done\n", "second", "true\n")
+	spec := inDir(dir, "first")
+	spec.Actions = append(spec.Actions, "second")
+	id := h.queue("p", spec)
+	waitFor(t, func() bool { return len(lines(t, filepath.Join(dir, "first"))) == 1 })
+	client := &http.Client{} // whose one connection is there already when no other can be
+	defer client.CloseIdleConnections()
+	state := func() (st sparky.JobStatus) {
+		req := request(t, "GET", h.url+"/status/p/"+id+"?wait=0&state=0&offset=1000000", "")
+		req.Header.Set("Accept", "application/json")
+		res, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(drain(res), &st); err != nil {
+			t.Fatal(err)
+		}
+		return st
+	}
+	state()
+	limit := syscall.Rlimit{Cur: 4, Max: 1024}
+	if _, _, errno := syscall.RawSyscall6(syscall.SYS_PRLIMIT64, uintptr(h.pid), syscall.RLIMIT_NOFILE, uintptr(unsafe.Pointer(&limit)), 0, 0, 0); errno != 0 {
+		t.Fatal(errno)
+	}
+	touch(t, filepath.Join(dir, "go"))
+	waitFor(t, func() bool { return state().State.Ended() })
+	if st := state(); st.State != sparky.CodeFailed || st.Cause != "infrastructure" || !st.Lost {
+		t.Errorf("%+v", st)
 	}
 }
 
