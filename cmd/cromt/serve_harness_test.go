@@ -152,7 +152,7 @@ func (s *appSite) post(event, guid string, body []byte) int {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	signLetter(r, letter{event, guid, body})
+	signLetter(r, letter{event: event, guid: guid, body: body})
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
 		s.t.Fatal(err)
