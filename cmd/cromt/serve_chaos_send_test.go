@@ -102,8 +102,8 @@ func (c *chaos) killAll(ctx context.Context) {
 func (c *chaos) kill(i int) {
 	c.t.Helper()
 	c.killing.Lock()
+	defer c.killing.Unlock()
 	c.sites[i].kill()
-	c.killing.Unlock()
 	c.start(i)
 	c.counts.add("kills", 1)
 }
@@ -156,10 +156,7 @@ func (c *chaos) attempt(ctx context.Context, n int, m letter, again bool) bool {
 	default:
 		c.t.Errorf("a delivery was answered %d", status)
 	}
-	if m.forged {
-		return true
-	}
-	if !c.plan.sweeps {
+	if m.forged || !c.plan.sweeps {
 		return ok
 	}
 	if !ok {

@@ -21,9 +21,23 @@ import (
 	"github.com/cromt/cromt/bot/store/storetest"
 )
 
-// chaosFull reports whether CROMT_CHAOS asks for all of the chaos: what the
-// ordinary tests have of it is short.
-func chaosFull() bool { return os.Getenv("CROMT_CHAOS") == "full" }
+// chaosShare is how much of the chaos CROMT_CHAOS asks for: 1 for "full", a
+// share like 0.1 of it, or 0 for the little that the ordinary tests have.
+func chaosShare(t *testing.T) float64 {
+	t.Helper()
+	switch text := os.Getenv("CROMT_CHAOS"); text {
+	case "":
+		return 0
+	case "full":
+		return 1
+	default:
+		share, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return share
+	}
+}
 
 // chaosPlan is how much of what happens to the App.
 type chaosPlan struct {
@@ -193,7 +207,7 @@ func (c *chaos) addRepo(site *appSite) {
 		c.letters = append(c.letters, letter{event: "pull_request", guid: c.guid(), body: payloadOf(name, install, pullOf(name, 7+i, k.sha, branch, base))})
 	}
 	for range (c.plan.forged + n) / c.plan.repos { // as evenly as it goes
-		sha := fmt.Sprintf("%038xff", len(c.forged)+1)
+		sha := fmt.Sprintf("ff%038x", len(c.forged)+1)
 		c.forged[sha] = true
 		repo.AddCommit(sha)
 		repo.SetFile(sha, "jobs.yaml", c.config(chaosCommit{sha: sha}))

@@ -15,10 +15,11 @@ func TestChaosDeliveries(t *testing.T) {
 		replicas: 1, repos: 4, commits: 6, pulls: 1, letters: 43, forged: 2, senders: 2, pace: 20 * time.Millisecond,
 		sweeps: true, kills: 2, storm: 100 * time.Millisecond,
 	}
-	if chaosFull() {
+	if share := chaosShare(t); share > 0 {
+		of := func(n int) int { return int(share * float64(n)) }
 		p = chaosPlan{
-			replicas: 1, repos: 100, commits: 60, pulls: 5, letters: 10_000, forged: 500, senders: 4, pace: 50 * time.Millisecond,
-			sweeps: true, kills: 100, storm: 2 * time.Second, faults: 200, hostFaults: 200, limit: 90 * time.Minute,
+			replicas: 1, repos: of(100), commits: 60, pulls: 5, letters: of(10_000), forged: of(500), senders: 4, pace: 50 * time.Millisecond,
+			sweeps: true, kills: of(100), storm: 2 * time.Second, faults: 200, hostFaults: 200, limit: 90 * time.Minute,
 		}
 	}
 	c := newChaos(t, p)
