@@ -62,9 +62,10 @@ type chaosPlan struct {
 	// faults and hostFaults: one call of GitHub's and of the hosts' in so many
 	// goes wrong; 0: none does.
 	faults, hostFaults int
-	fault              func(*rand.Rand) githubtest.Fault // nil: the one that passes soon
-	limits             bool                              // GitHub's are in force
-	limit              time.Duration                     // of the test; 0: three minutes
+	// fault is what goes wrong; nil: what passes soon.
+	fault  func(*rand.Rand, *http.Request) *githubtest.Fault
+	limits bool          // GitHub's are in force
+	limit  time.Duration // of the test; 0: three minutes
 }
 
 // chaos is the App while much goes wrong around it.
@@ -233,19 +234,21 @@ func (c *chaos) guid() string {
 }
 
 // fault has one call of GitHub's in so many go wrong.
-func (c *chaos) fault(_ *http.Request, n int) *githubtest.Fault {
+func (c *chaos) fault(r *http.Request, n int) *githubtest.Fault {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.plan.faults == 0 || c.rng.IntN(c.plan.faults) != 0 {
 		return nil
 	}
 	kinds := []githubtest.Fault{{Status: 500}, {Status: 502, Body: "<html>"}, {Status: 503}, {DropBefore: true}, {DropAfter: true}, {Garbage: true}}
-	f := kinds[c.rng.IntN(len(kinds))]
+	f := &kinds[c.rng.IntN(len(kinds))]
 	if c.plan.fault != nil {
-		f = c.plan.fault(c.rng)
+		f = c.plan.fault(c.rng, r)
 	}
-	c.faults[n] = f
-	return &f
+	if f != nil {
+		c.faults[n] = *f
+	}
+	return f
 }
 
 // start starts a replica and waits until it says that it is ready.
