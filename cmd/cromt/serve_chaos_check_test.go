@@ -102,7 +102,7 @@ func (c *chaos) idle() {
 	c.t.Helper()
 	deadline := time.Now().Add(3 * time.Minute)
 	for {
-		text, err := getText("http://" + *c.addrs[0].Load() + "/metrics")
+		text, err := getText("http://" + c.address(0) + "/metrics")
 		if err == nil && strings.Contains(text, "\ncromt_queue_depth 0\n") {
 			return
 		}

@@ -71,7 +71,11 @@ func (c *chaos) deliver() {
 	}()
 	served, stop := context.WithCancel(ctx)
 	office.Go(func() { c.serveOffice(served) })
-	c.killAll(ctx)
+	if c.plan.killEvery > 0 {
+		c.storm(ctx)
+	} else {
+		c.killAll(ctx)
+	}
 	<-done
 	if c.plan.sweeps { // it looks for what it has missed when it starts
 		c.kill(0)
@@ -104,8 +108,10 @@ func (c *chaos) kill(i int) {
 	c.killing.Lock()
 	defer c.killing.Unlock()
 	c.sites[i].kill()
-	c.start(i)
 	c.counts.add("kills", 1)
+	if err := c.start(i); err != nil {
+		c.t.Fatal(err)
+	}
 }
 
 func (c *chaos) sleep(ctx context.Context, d time.Duration) bool {
@@ -139,7 +145,7 @@ func (c *chaos) send(ctx context.Context, n int, all <-chan letter) {
 
 // attempt sends a letter once. It reports whether its sender is done with it.
 func (c *chaos) attempt(ctx context.Context, n int, m letter, again bool) bool {
-	status, err := sendLetter(ctx, *c.addrs[n%len(c.addrs)].Load(), m)
+	status, err := sendLetter(ctx, c.address(n), m)
 	ok := err == nil && status < 500
 	switch {
 	case ctx.Err() != nil:
@@ -192,6 +198,18 @@ func (c *chaos) serveOffice(ctx context.Context) {
 			c.attempt(ctx, c.post.asked, m, true)
 			c.killing.RUnlock()
 		}
+	}
+}
+
+// address is that of a replica that is up, the nth if that is.
+func (c *chaos) address(n int) string {
+	for {
+		for i := range c.addrs {
+			if addr := c.addrs[(n+i)%len(c.addrs)].Load(); addr != nil {
+				return *addr
+			}
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 

@@ -56,9 +56,15 @@ type chaosPlan struct {
 	// sweeps: what was not taken comes again when the App asks for it, else
 	// the sender does so by itself.
 	sweeps bool
-	// kills, spread over the letters, each after up to storm more.
-	kills int
-	storm time.Duration
+	// kills, spread over the letters, each after up to storm more; or, if
+	// killEvery is not 0, one each time, whose restart is not waited for.
+	kills     int
+	storm     time.Duration
+	killEvery time.Duration
+	// crashes of PostgreSQL during the kills, and how often all of its
+	// connections are ended.
+	crashes  int
+	endEvery time.Duration
 	// faults and hostFaults: one call of GitHub's and of the hosts' in so many
 	// goes wrong; 0: none does.
 	faults, hostFaults int
@@ -141,7 +147,9 @@ func newChaos(t *testing.T, p chaosPlan) *chaos {
 		c.sites = append(c.sites, &appSite{t: t, gh: c.gh, dir: c.dir, log: &syncBuffer{}})
 	}
 	for i := range c.sites {
-		c.start(i)
+		if err := c.start(i); err != nil {
+			t.Fatal(err)
+		}
 	}
 	c.gh.Fault(c.fault)
 	return c
@@ -251,24 +259,31 @@ func (c *chaos) fault(r *http.Request, n int) *githubtest.Fault {
 	return f
 }
 
-// start starts a replica and waits until it says that it is ready.
-func (c *chaos) start(i int) {
-	c.t.Helper()
+// start starts a replica and waits until it says that it is ready. Where the
+// database is made to crash it is started again and again, as a supervisor does.
+func (c *chaos) start(i int) error {
 	r := restart{at: time.Now()}
-	c.sites[i].start()
+	err := c.sites[i].tryStart()
+	for n := 0; err != nil && c.plan.crashes > 0 && n < 100; n++ {
+		c.counts.add("starts that failed", 1)
+		err = c.sites[i].tryStart()
+	}
+	if err != nil {
+		return err
+	}
 	r.ready = time.Since(r.at)
 	addr := c.sites[i].addr
 	c.addrs[i].Store(&addr)
-	resp, err := http.Get("http://" + addr + "/readyz")
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		c.t.Fatalf("ready is answered %d", resp.StatusCode)
+	_, err = getText("http://" + addr + "/readyz")
+	for n := 0; err != nil && c.plan.crashes > 0 && n < 1000; n++ {
+		time.Sleep(10 * time.Millisecond)
+		_, err = getText("http://" + addr + "/readyz")
 	}
 	r.probe = time.Since(r.at)
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.kills = append(c.kills, r)
+	return err
 }
 
 // context is that of the whole test.

@@ -80,7 +80,7 @@ func (c *chaos) sample(ctx context.Context, interval time.Duration) (all []soakS
 }
 
 func (c *chaos) measure() (soakSample, error) {
-	addr := "http://" + *c.addrs[0].Load()
+	addr := "http://" + c.address(0)
 	if _, err := getText(addr + "/"); err != nil { // somebody looks
 		return nil, err
 	}
