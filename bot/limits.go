@@ -121,8 +121,8 @@ const (
 	sweepOverlap = time.Minute
 	// sweepAsks in a turn, of which there is one each choreInterval while there
 	// are more: as the App itself it sends 150 requests that change something
-	// a minute, and needs most of them for tokens.
-	sweepAsks = 30
+	// a minute, and after an outage it needs tokens for all repositories, too.
+	sweepAsks = 60
 	// maxAsks for one delivery, askGap after the first, then after twice as
 	// long each time: within 21 hours what is in the way is gone, or it is the
 	// delivery.

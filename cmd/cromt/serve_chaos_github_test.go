@@ -25,7 +25,7 @@ func TestChaosGitHub(t *testing.T) {
 	faults := newFaults(false)
 	if share := chaosShare(t); share > 0 {
 		p.repos, p.commits = int(60*share), 25
-		p.letters, p.pace, p.faults, p.limit = p.repos*p.commits, 20*time.Millisecond, 13, time.Hour
+		p.letters, p.pace, p.faults, p.limit = p.repos*p.commits, 20*time.Millisecond, 11, time.Hour
 		faults = newFaults(true)
 	}
 	p.fault = faults.next

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -97,6 +98,9 @@ func (c *chaos) checkSecrets() {
 	}
 }
 
+// errNotOK says that an answer is another than 200.
+var errNotOK = errors.New("not answered 200")
+
 // getText is what an address answers.
 func getText(url string) (string, error) {
 	resp, err := http.Get(url)
@@ -106,7 +110,7 @@ func getText(url string) (string, error) {
 	defer resp.Body.Close()
 	data, err := io.ReadAll(resp.Body)
 	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("answered %s", resp.Status)
+		err = fmt.Errorf("%w but %s", errNotOK, resp.Status)
 	}
 	return string(data), err
 }

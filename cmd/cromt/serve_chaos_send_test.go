@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/cromt/cromt/bot/githubtest"
+	"github.com/cromt/cromt/bot/store"
 )
 
 // write puts the letters in an order that GitHub does not promise either, with
@@ -71,19 +72,28 @@ func (c *chaos) deliver() {
 	}()
 	served, stop := context.WithCancel(ctx)
 	office.Go(func() { c.serveOffice(served) })
-	if c.plan.killEvery > 0 {
+	if c.plan.endEvery > 0 {
 		c.storm(ctx)
 	} else {
 		c.killAll(ctx)
 	}
 	<-done
-	if c.plan.sweeps { // it looks for what it has missed when it starts
-		c.kill(0)
+	if c.plan.sweeps {
+		c.sleep(ctx, c.quiet())
+		c.kill(0) // when it starts it looks for what it has missed
 	}
 	c.wait(ctx)
 	stop()
 	office.Wait()
 	c.t.Logf("all concluded after %.1f s", time.Since(begin).Seconds())
+}
+
+// quiet is how long a replica that was killed is taken to be at the sweep.
+func (c *chaos) quiet() time.Duration {
+	if len(c.sites) == 1 {
+		return 0
+	}
+	return store.DefaultLease + 5*time.Second
 }
 
 // killAll kills the replicas in turn, as the letters go out.
@@ -107,6 +117,9 @@ func (c *chaos) kill(i int) {
 	c.t.Helper()
 	c.killing.Lock()
 	defer c.killing.Unlock()
+	if n := len(c.kills); c.plan.sweeps && n%5 != 0 { // most of what would not be taken waits: the App asks for 60 a minute
+		c.addrs[i].Store(nil)
+	}
 	c.sites[i].kill()
 	c.counts.add("kills", 1)
 	if err := c.start(i); err != nil {

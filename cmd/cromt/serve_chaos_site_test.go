@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -61,10 +62,10 @@ type chaosPlan struct {
 	kills     int
 	storm     time.Duration
 	killEvery time.Duration
-	// crashes of PostgreSQL during the kills, and how often all of its
+	// crashes of PostgreSQL, one each time, and how often all of its
 	// connections are ended.
-	crashes  int
-	endEvery time.Duration
+	crashes              int
+	crashEvery, endEvery time.Duration
 	// faults and hostFaults: one call of GitHub's and of the hosts' in so many
 	// goes wrong; 0: none does.
 	faults, hostFaults int
@@ -263,27 +264,38 @@ func (c *chaos) fault(r *http.Request, n int) *githubtest.Fault {
 // database is made to crash it is started again and again, as a supervisor does.
 func (c *chaos) start(i int) error {
 	r := restart{at: time.Now()}
-	err := c.sites[i].tryStart()
+	err := c.tryStart(i, &r)
 	for n := 0; err != nil && c.plan.crashes > 0 && n < 100; n++ {
 		c.counts.add("starts that failed", 1)
-		err = c.sites[i].tryStart()
+		c.sites[i].kill()
+		err = c.tryStart(i, &r)
 	}
 	if err != nil {
 		return err
 	}
-	r.ready = time.Since(r.at)
-	addr := c.sites[i].addr
-	c.addrs[i].Store(&addr)
-	_, err = getText("http://" + addr + "/readyz")
-	for n := 0; err != nil && c.plan.crashes > 0 && n < 1000; n++ {
-		time.Sleep(10 * time.Millisecond)
-		_, err = getText("http://" + addr + "/readyz")
-	}
-	r.probe = time.Since(r.at)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.kills = append(c.kills, r)
-	return err
+	return nil
+}
+
+func (c *chaos) tryStart(i int, r *restart) error {
+	if err := c.sites[i].tryStart(); err != nil {
+		return err
+	}
+	r.ready = time.Since(r.at)
+	addr := c.sites[i].addr
+	_, err := getText("http://" + addr + "/readyz")
+	for n := 0; errors.Is(err, errNotOK) && c.plan.crashes > 0 && n < 1000; n++ {
+		time.Sleep(10 * time.Millisecond)
+		_, err = getText("http://" + addr + "/readyz")
+	}
+	if err != nil {
+		return err
+	}
+	r.probe = time.Since(r.at)
+	c.addrs[i].Store(&addr)
+	return nil
 }
 
 // context is that of the whole test.
