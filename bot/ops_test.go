@@ -199,10 +199,9 @@ func TestSweepManyDeliveries(t *testing.T) {
 		if pages += listed; pages != turn.pages {
 			t.Errorf("%d pages were listed, want %d", pages, turn.pages)
 		}
-		for i := range turn.asked { // they come
-			_, err := p.store.Accept(t.Context(), store.Delivery{GUID: fmt.Sprint("g", i), Event: "push", Payload: []byte("{}"), ReceivedAt: time.Now()})
-			p.ok(err)
-		}
+		// They come; the last is looked at once more.
+		_, err := p.store.Accept(t.Context(), store.Delivery{GUID: fmt.Sprint("g", turn.asked-1), Event: "push", Payload: []byte("{}"), ReceivedAt: time.Now()})
+		p.ok(err)
 	}
 	if got := p.gh.Redeliveries(); !slices.Equal(got, want[:120]) {
 		t.Errorf("asked for %v", got)
