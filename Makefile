@@ -1,4 +1,4 @@
-# Targets: build, check (what CI runs), cross, bench, fuzz, release, clean.
+# Targets: build, check (vet, lint, test), cross, bench, fuzz, release, clean.
 GO      ?= go
 GOLANGCI ?= golangci-lint
 GOLANGCI_PKG := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -8,7 +8,7 @@ FUZZTIME ?= 60s
 
 export PATH := $(PATH):$(shell $(GO) env GOPATH)/bin
 
-.PHONY: build check vet cross lint test bench fuzz release clean
+.PHONY: build check vet cross lint workflows test bench fuzz release clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags="-s -w" -o cromt ./cmd/cromt
@@ -23,15 +23,17 @@ cross:
 	GOOS=windows $(GO) vet ./...
 	GOOS=darwin $(GO) vet ./...
 
-lint:
+lint: workflows
 	@command -v $(GOLANGCI) >/dev/null || $(GO) install $(GOLANGCI_PKG)
-	@command -v actionlint >/dev/null || $(GO) install $(ACTIONLINT_PKG)
 	@command -v shellcheck >/dev/null || { echo "shellcheck is not installed; on Debian: apt-get install shellcheck" >&2; exit 1; }
 	$(GOLANGCI) run ./...
 	shellcheck .ci/run .github/action/*.sh .github/release/*.sh
+
+workflows:
+	@command -v actionlint >/dev/null || $(GO) install $(ACTIONLINT_PKG)
 	actionlint
 
-test:
+test: workflows
 	@command -v act >/dev/null || $(GO) install $(ACT_PKG)
 	$(GO) test -race -parallel 4 -timeout 25m ./...
 

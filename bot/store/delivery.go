@@ -69,6 +69,15 @@ func (s *Store) Accept(ctx context.Context, d Delivery) (isNew bool, err error) 
 	return isNew, nil
 }
 
+// isProcessed reports whether nothing is left to be done for a delivery.
+func (s *Store) isProcessed(ctx context.Context, id int64) (bool, error) {
+	var state DeliveryState
+	if err := s.reader().row(ctx, `SELECT state FROM deliveries WHERE id = ?`, id).Scan(&state); err != nil {
+		return false, fmt.Errorf("delivery %d: %w", id, err)
+	}
+	return state == DeliveryProcessed, nil
+}
+
 // Processed marks a delivery as done, in the transaction that writes what it
 // led to.
 func (tx *Tx) Processed(ctx context.Context, delivery int64) error {

@@ -83,6 +83,7 @@ func isConflict(err error) bool {
 }
 
 // openSQLite opens the file for one writing connection and some that read.
+// Carrying commits over into the file is left to checkpoints.
 func openSQLite(path string) (write, read *sql.DB, err error) {
 	// SQLite gives its -wal and -shm the mode of the database itself.
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
@@ -92,8 +93,11 @@ func openSQLite(path string) (write, read *sql.DB, err error) {
 	if err := f.Close(); err != nil {
 		return nil, nil, fmt.Errorf("database open: %w", err)
 	}
-	common := []string{"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(10000)", "journal_size_limit(67108864)"}
-	write = sql.OpenDB(&connector{&sqlite.Driver{}, sqliteDSN(path, append(common, "cache_size(-16384)")...) + "&_txlock=immediate"})
+	common := []string{"journal_mode(WAL)", "busy_timeout(10000)", "journal_size_limit(67108864)"}
+	// What the queue notes by itself may be lost with the power: it is done
+	// again then. Our own transactions are not: see begin.
+	write = sql.OpenDB(&connector{&sqlite.Driver{}, sqliteDSN(path, append(common, "synchronous(NORMAL)",
+		fmt.Sprintf("wal_autocheckpoint(%d)", writeCheckpoint), "cache_size(-16384)")...) + "&_txlock=immediate"})
 	write.SetMaxOpenConns(1)
 	write.SetMaxIdleConns(1)
 	read = sql.OpenDB(&connector{&sqlite.Driver{}, sqliteDSN(path, append(common, "query_only(ON)", "cache_size(-4096)")...)})

@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
+	"os"
 )
 
 // GiveUp gives a delivery up, as after its last attempt, and forgets its work.
@@ -27,4 +29,29 @@ func (s *Store) Silence(ctx context.Context, other *Store) error {
 func (s *Store) SchemaOf(ctx context.Context, version int) error {
 	_, err := conn{s.db, s.dialect}.exec(ctx, `INSERT INTO cromt_migrations (version, applied_at) VALUES (?, 1)`, version)
 	return err
+}
+
+// Safety reads SQLite's safety level within a transaction.
+func (tx *Tx) Safety(ctx context.Context, level *int) error {
+	return tx.row(ctx, `PRAGMA synchronous`).Scan(level)
+}
+
+// Safety reads the safety level of what is not in one of our transactions.
+func (s *Store) Safety(ctx context.Context, level *int) error {
+	return conn{s.db, s.dialect}.row(ctx, `PRAGMA synchronous`).Scan(level)
+}
+
+// Uncarried returns how many pages of SQLite's log are not in its file, by the
+// log's shared index: mxFrame less nBackfill (https://sqlite.org/walformat.html).
+func (s *Store) Uncarried() (int, error) {
+	var seq int
+	var name, path string
+	if err := s.reader().row(context.Background(), `PRAGMA database_list`).Scan(&seq, &name, &path); err != nil {
+		return 0, err
+	}
+	data, err := os.ReadFile(path + "-shm")
+	if err != nil {
+		return 0, err
+	}
+	return int(binary.NativeEndian.Uint32(data[16:])) - int(binary.NativeEndian.Uint32(data[96:])), nil
 }

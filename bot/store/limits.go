@@ -37,6 +37,13 @@ const (
 	// readers, and PostgreSQL allows 100 to all replicas together by default.
 	sqliteReaders = 4
 	postgresConns = 20
+	// checkpointInterval is how often what was committed is carried over into
+	// the database's file, beside the writing; writeCheckpoint is at how many
+	// pages of 4 KiB in the log the writer does it itself, and waits for it:
+	// 64 MiB, which only a full second of 30 KiB webhooks from many senders
+	// comes near.
+	checkpointInterval = time.Second
+	writeCheckpoint    = 16384
 	// keptStatements of a connection to SQLite: the queue and this package have
 	// about a hundred, each some kilobytes.
 	keptStatements = 200
@@ -45,9 +52,10 @@ const (
 
 	// fetchCooldown is the least time between two looks for work, of which the
 	// queue is told; fetchPoll is how often it looks untold, for what other
-	// replicas have queued and for what is due again.
+	// replicas have queued and for what failed and is due again: a look costs
+	// half a millisecond of a core, and there are two queues.
 	fetchCooldown = 5 * time.Millisecond
-	fetchPoll     = 50 * time.Millisecond
+	fetchPoll     = 500 * time.Millisecond
 	// deliverTimeout of turning one delivery into runs.
 	deliverTimeout = 2 * time.Minute
 	// workTimeout of one slice of a run; slices are meant to take seconds.

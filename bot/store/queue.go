@@ -108,6 +108,7 @@ func (s *Store) Start(ctx context.Context, w Workers) (*Queue, error) {
 	}
 	q := &Queue{s: s, client: client, stop: stop}
 	q.tasks.Go(func() { q.recoverLoop(background) })
+	q.tasks.Go(func() { q.wakeSnoozed(background) })
 	return q, nil
 }
 
@@ -155,18 +156,18 @@ func (*deliverWorker) Timeout(*river.Job[deliverArgs]) time.Duration { return de
 // Work implements river.Worker.
 func (w *deliverWorker) Work(ctx context.Context, job *river.Job[deliverArgs]) error {
 	id := job.Args.Delivery
-	var state DeliveryState
-	if err := w.s.reader().row(ctx, `SELECT state FROM deliveries WHERE id = ?`, id).Scan(&state); err != nil {
-		return fmt.Errorf("delivery %d: %w", id, err)
+	done, err := w.s.isProcessed(ctx, id)
+	if err != nil || done {
+		return err
 	}
-	if state == DeliveryProcessed {
-		return nil
-	}
-	err := w.s.guard(func() error { return w.f(ctx, id) })
+	err = w.s.guard(func() error { return w.f(ctx, id) })
 	if err != nil {
 		last := job.Attempt >= job.MaxAttempts
 		w.s.logger.Warn("delivery", "delivery", id, "error", err, "given_up", last)
 		return errors.Join(err, w.s.deliveryFailed(context.WithoutCancel(ctx), id, err, last))
+	}
+	if done, err := w.s.isProcessed(ctx, id); err != nil || done { // most mark it themselves
+		return err
 	}
 	return w.s.Tx(ctx, func(ctx context.Context, tx *Tx) error { return tx.Processed(ctx, id) })
 }

@@ -85,6 +85,7 @@ func Open(ctx context.Context, address string, o Options) (*Store, error) {
 	s.stop = stop
 	if s.lock != nil {
 		s.writer = newWriter(s)
+		s.tasks.Go(func() { s.checkpointLoop(background) })
 		return s, nil
 	}
 	s.tasks.Go(func() { s.beat(background) })

@@ -16,6 +16,7 @@ type Tx struct {
 	conn
 	s       *Store
 	sql     *sql.Tx
+	own     *sql.Conn                // SQLite's only one, until close
 	inserts []river.InsertManyParams // to queue before the commit
 	changed []string                 // runs, to tell of after the commit
 	woke    bool                     // the work of some is due
@@ -46,19 +47,44 @@ func (s *Store) txAlone(ctx context.Context, f func(ctx context.Context, tx *Tx)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = tx.sql.Rollback() }() // after Commit it does nothing
+	defer tx.close()
 	if err := f(ctx, tx); err != nil {
 		return err
 	}
 	return tx.commit(ctx)
 }
 
+// begin begins a transaction, to be closed, whose commit is durable. On SQLite
+// that has to be said before, and taken back after it: the queue uses the same
+// connection.
 func (s *Store) begin(ctx context.Context) (*Tx, error) {
-	tx, err := s.db.BeginTx(ctx, nil)
+	tx := &Tx{s: s}
+	var err error
+	if s.lock == nil {
+		tx.sql, err = s.db.BeginTx(ctx, nil)
+	} else if tx.own, err = s.db.Conn(ctx); err == nil {
+		if _, err = tx.own.ExecContext(ctx, `PRAGMA synchronous = FULL`); err == nil {
+			tx.sql, err = tx.own.BeginTx(ctx, nil)
+		}
+	}
 	if err != nil {
+		tx.close()
 		return nil, fmt.Errorf("database begin: %w", err)
 	}
-	return &Tx{conn: conn{tx, s.dialect}, s: s, sql: tx}, nil
+	tx.conn = conn{tx.sql, s.dialect}
+	return tx, nil
+}
+
+// close rolls back what was not committed, and gives the connection back.
+func (tx *Tx) close() {
+	if tx.sql != nil {
+		_ = tx.sql.Rollback() // after Commit it does nothing
+	}
+	if tx.own != nil {
+		// Without, the queue would be as durable, and slower.
+		_, _ = tx.own.ExecContext(context.Background(), `PRAGMA synchronous = NORMAL`)
+		_ = tx.own.Close()
+	}
 }
 
 // commit queues what is to be queued, commits, and tells of what has changed.
@@ -154,7 +180,7 @@ func (w *writer) commit(batch []*op) {
 		answer(batch, err)
 		return
 	}
-	defer func() { _ = tx.sql.Rollback() }() // after Commit it does nothing
+	defer tx.close()
 	var good []*op
 	for _, o := range batch {
 		err := o.ctx.Err()

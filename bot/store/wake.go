@@ -3,7 +3,9 @@ package store
 import (
 	"context"
 	"database/sql"
+	"time"
 
+	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver"
 )
 
@@ -19,6 +21,26 @@ func wake(queue chan struct{}) {
 	select {
 	case queue <- struct{}{}:
 	default:
+	}
+}
+
+// wakeSnoozed has the queue looked at when work is due that was put off for
+// less than a look's interval, until ctx is done.
+func (q *Queue) wakeSnoozed(ctx context.Context) {
+	events, cancel := q.client.Subscribe(river.EventKindJobSnoozed)
+	defer cancel()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case e, ok := <-events:
+			if !ok {
+				return
+			}
+			if d := time.Until(e.Job.ScheduledAt); d < fetchPoll {
+				time.AfterFunc(d, func() { wake(q.s.waker.work) })
+			}
+		}
 	}
 }
 
