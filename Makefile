@@ -1,4 +1,4 @@
-# Targets: build, check (vet, lint, test), cross, bench, fuzz, release, clean.
+# Targets: build, check (vet, lint, test), cross, bench, chaos, fuzz, release, clean.
 GO      ?= go
 GOLANGCI ?= golangci-lint
 GOLANGCI_PKG := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -8,7 +8,7 @@ FUZZTIME ?= 60s
 
 export PATH := $(PATH):$(shell $(GO) env GOPATH)/bin
 
-.PHONY: build check vet cross lint workflows test bench fuzz release clean
+.PHONY: build check vet cross lint workflows test bench chaos fuzz release clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags="-s -w" -o cromt ./cmd/cromt
@@ -43,6 +43,11 @@ bench: build
 	CROMT_BINARY=$(CURDIR)/cromt $(GO) test -run '^$$' -bench ServeAck -benchtime 5000x ./cmd/cromt
 	CROMT_BINARY=$(CURDIR)/cromt $(GO) test -run '^$$' -bench ServeStart -benchtime 100x ./cmd/cromt
 	$(GO) test -run '^$$' -bench . ./flow ./sparky/...
+
+# Kills, broken networks, full disks by the thousand; best as root, with strace.
+# CROMT_CHAOS_SOAK=60m adds an hour of steady work, CROMT_TEST_SEED repeats a time.
+chaos: build
+	CROMT_CHAOS=full CROMT_BINARY=$(CURDIR)/cromt $(GO) test -run Chaos -parallel 5 -timeout 3h -v ./cmd/cromt
 
 fuzz:
 	@set -e; for p in $$($(GO) list ./...); do \

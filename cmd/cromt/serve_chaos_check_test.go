@@ -85,6 +85,7 @@ func (c *chaos) missing(first int) (open []string) {
 func (c *chaos) check() {
 	c.t.Helper()
 	c.idle()
+	c.checkPages()
 	for _, s := range c.sites {
 		s.terminate()
 	}

@@ -98,6 +98,30 @@ func (c *chaos) checkSecrets() {
 	}
 }
 
+// checkPages looks for the secrets in pages of runs and jobs, while the App is
+// there to show them.
+func (c *chaos) checkPages() {
+	c.t.Helper()
+	const public = "http://127.0.0.1:8080" // as it is configured
+	for i := 0; i < len(c.commits); i += c.plan.commits {
+		for n, k := range c.commits[i].repo.CheckRuns() {
+			for _, text := range []string{k.Title, k.Summary, k.Text} {
+				c.noSecret("a check run", []byte(text))
+			}
+			path, ok := strings.CutPrefix(k.DetailsURL, public)
+			if n > 2 || !ok {
+				continue
+			}
+			page, err := getText("http://" + c.address(0) + path)
+			if err != nil {
+				c.t.Errorf("page %s: %v", path, err)
+			}
+			c.noSecret("page "+path, []byte(page))
+			c.counts.add("pages", 1)
+		}
+	}
+}
+
 // errNotOK says that an answer is another than 200.
 var errNotOK = errors.New("not answered 200")
 

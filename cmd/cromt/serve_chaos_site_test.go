@@ -121,9 +121,11 @@ type restart struct {
 	ready, probe time.Duration
 }
 
-// newChaos starts the App with all that it needs.
+// newChaos starts the App with all that it needs, beside other tests: it waits
+// for most of the time.
 func newChaos(t *testing.T, p chaosPlan) *chaos {
 	t.Helper()
+	t.Parallel()
 	seed := chaosSeed(t)
 	first := bareAppSite(t)
 	c := &chaos{
