@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/cromt/cromt/bot/checks"
 	"github.com/cromt/cromt/bot/store"
 	"github.com/cromt/cromt/flow"
+	"github.com/cromt/cromt/sparky"
 )
 
 // The store's names for what is to be known of a run besides its check runs.
@@ -214,6 +216,7 @@ func (w *work) abandon(ctx context.Context, problem error) error {
 	if err != nil {
 		return err
 	}
+	w.cancelJobs(ctx, jobs)
 	report := &flow.Run{
 		Schema: flow.ReportSchema, ID: w.run.ID, Conclusion: flow.Failure, StartedAt: w.run.StartedAt, CompletedAt: time.Now(),
 		Repo: w.run.Repo, SHA: w.run.SHA, Roots: w.run.Spec.Roots,
@@ -245,6 +248,51 @@ func (w *work) abandon(ctx context.Context, problem error) error {
 	limit, cancel := lasting(ctx, postTime)
 	defer cancel()
 	return errors.Join(w.tellJobs(limit, report), w.tell(limit, v))
+}
+
+// cancelJobs asks the hosts to end what they still do for a run that cannot go
+// on. What a host does that is not reached ends with the job's lease.
+func (w *work) cancelJobs(ctx context.Context, jobs []store.Job) {
+	ctx, cancel := context.WithTimeout(ctx, abandonTime)
+	defer cancel()
+	var all sync.WaitGroup
+	for i := range jobs {
+		j := &jobs[i]
+		if j.Status == flow.StatusCompleted || j.Attempts == 0 {
+			continue
+		}
+		all.Go(func() {
+			if err := w.cancelJob(ctx, j); err != nil {
+				w.log.Warn("job not cancelled", "job", j.Key, "host", j.Host, "error", err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+func (w *work) cancelJob(ctx context.Context, j *store.Job) error {
+	attempts, err := w.Store.Attempts(ctx, w.run.ID, j.Key)
+	if err != nil || len(attempts) == 0 {
+		return err
+	}
+	host, err := w.host(j.Host)
+	if err != nil {
+		return err
+	}
+	client, err := sparky.NewClient(host)
+	if err != nil {
+		return err
+	}
+	defer client.CloseIdle()
+	hello, err := client.Hello(ctx)
+	if err != nil {
+		return err
+	}
+	send := client.Cancel
+	if hello == nil {
+		send = client.CancelPlain
+	}
+	return send(ctx, j.Queue, attempts[len(attempts)-1].JobID)
 }
 
 // tellJobs concludes the check runs of jobs that an earlier process knew of.

@@ -23,6 +23,10 @@ const (
 	goneTime = 30 * time.Second
 	// maxGUID is the length of X-GitHub-Delivery, which has 36 characters.
 	maxGUID = 64
+	// answerTime for a request to be answered, and the answer to be taken. What
+	// goes on for longer, logs and pages that follow a run, has each of its
+	// writes timed by itself.
+	answerTime = time.Minute
 	// idleTime of a connection: proxies keep theirs for a minute.
 	idleTime = 90 * time.Second
 	// stopTime for everything to be let go of at the end: orchestrators kill
@@ -33,6 +37,8 @@ const (
 	// postInterval between two looks for what GitHub is still to be told: what
 	// a dead replica has left is told soon after its lease.
 	postInterval = 5 * time.Second
+	// abandonTime for the hosts of a run that cannot go on to be told.
+	abandonTime = 15 * time.Second
 	// sliceTime is how long a run is worked before it is let go of and taken up
 	// again: below the queue's ten minutes for a piece of work.
 	sliceTime = 5 * time.Minute
@@ -121,8 +127,8 @@ const (
 	sweepOverlap = time.Minute
 	// sweepAsks in a turn, of which there is one each choreInterval while there
 	// are more: as the App itself it sends 150 requests that change something
-	// a minute, and needs most of them for tokens.
-	sweepAsks = 30
+	// a minute, and after an outage it needs tokens for all repositories, too.
+	sweepAsks = 60
 	// maxAsks for one delivery, askGap after the first, then after twice as
 	// long each time: within 21 hours what is in the way is gone, or it is the
 	// delivery.

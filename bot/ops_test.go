@@ -174,21 +174,36 @@ func (p *place) longAgo(guid string) {
 	p.sql(`UPDATE redeliveries SET asked_at = 1 WHERE guid = '` + guid + `'`)
 }
 
-// One turn asks for so many; what is left is for the next.
+// One turn asks for so many; what is left is for the next, which lists no more
+// than that.
 func TestSweepManyDeliveries(t *testing.T) {
 	p := newPlace(t)
+	p.gh.NoLimits() // a minute passes between two turns; here it need not
 	var want []int64
-	for i := range 70 {
-		want = append(want, p.gh.AddDelivery(githubtest.Delivery{GUID: fmt.Sprint("g", i), Event: "push", StatusCode: 502, DeliveredAt: time.Now().Add(time.Duration(i-100) * time.Second)}))
+	for i := range 210 {
+		want = append(want, p.gh.AddDelivery(githubtest.Delivery{GUID: fmt.Sprint("g", i), Event: "push", StatusCode: 502, DeliveredAt: time.Now().Add(time.Duration(i-300) * time.Minute)}))
 	}
-	// A minute passes between two turns; here it need not.
-	for _, n := range []int{30, 60} {
+	listed := 0
+	for _, turn := range []struct{ asked, pages int }{{60, 3}, {120, 2}} {
 		p.ok(p.sweeper.Deliveries(t.Context(), time.Hour))
-		if got := len(p.gh.Redeliveries()); got != n {
-			t.Fatalf("asked for %d, want %d", got, n)
+		if got := len(p.gh.Redeliveries()); got != turn.asked {
+			t.Fatalf("asked for %d, want %d", got, turn.asked)
 		}
+		pages := -listed
+		listed = 0
+		for _, r := range p.gh.Requests() {
+			if r.Method == http.MethodGet && r.Path == "/app/hook/deliveries" {
+				listed++
+			}
+		}
+		if pages += listed; pages != turn.pages {
+			t.Errorf("%d pages were listed, want %d", pages, turn.pages)
+		}
+		// They come; the last is looked at once more.
+		_, err := p.store.Accept(t.Context(), store.Delivery{GUID: fmt.Sprint("g", turn.asked-1), Event: "push", Payload: []byte("{}"), ReceivedAt: time.Now()})
+		p.ok(err)
 	}
-	if got := p.gh.Redeliveries(); !slices.Equal(got, want[:60]) {
+	if got := p.gh.Redeliveries(); !slices.Equal(got, want[:120]) {
 		t.Errorf("asked for %v", got)
 	}
 }

@@ -63,7 +63,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		return err
 	}
 	web := &http.Server{
-		Handler: handler, ReadHeaderTimeout: webhookTime, IdleTimeout: idleTime, MaxHeaderBytes: 64 << 10,
+		Handler: answering(handler, answerTime), ReadHeaderTimeout: webhookTime, IdleTimeout: idleTime, MaxHeaderBytes: 64 << 10,
 		BaseContext: func(net.Listener) context.Context { return working },
 		ErrorLog:    slog.NewLogLogger(s.Logger.Handler(), slog.LevelDebug),
 	}
@@ -115,6 +115,16 @@ func (s *Server) handler() (http.Handler, error) {
 		mux.Handle("/", s.Pages)
 	}
 	return mux, nil
+}
+
+// answering has what h answers be taken within d, or else the connection ends:
+// who reads slowly, or not at all, keeps a handler for no longer. Handlers that
+// take longer set other deadlines, and who takes the connection over has none.
+func answering(h http.Handler, d time.Duration) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(d)) // a recorder has none
+		h.ServeHTTP(w, r)
+	})
 }
 
 // ready says whether deliveries can be taken.

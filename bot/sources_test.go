@@ -17,6 +17,7 @@ import (
 	"github.com/cromt/cromt/bot"
 	"github.com/cromt/cromt/bot/githubtest"
 	"github.com/cromt/cromt/bot/store"
+	"github.com/cromt/cromt/flow"
 )
 
 // serveArchive has GitHub answer every request for an archive, of one file, and
@@ -71,38 +72,46 @@ func TestSources(t *testing.T) {
 	}
 }
 
-// begun is a run that a process has begun and let go of; its one job goes on.
-func (s *scene) begun() *store.Run {
+// begun is a run that a process has begun and let go of; its one job goes on,
+// until it is cancelled, when it makes a file.
+func (s *scene) begun() (run *store.Run, ended string) {
 	s.t.Helper()
 	fetched := 0
 	mark := filepath.Join(s.t.TempDir(), "begun")
-	s.serveArchive(&fetched, ".tom/step.bash", "touch "+mark+"; exec sleep 60\n")
-	run := s.create(bot.ClassCode, commit("1"), fmt.Appendf(nil, "projects:\n  a: {path: ., action: step, url: %q}\n", hostURL), "a")
+	ended = mark + ".ended"
+	s.serveArchive(&fetched, ".tom/step.bash", "trap 'touch "+ended+"; exit 1' TERM; touch "+mark+"; sleep 60 & wait\n")
+	run = s.create(bot.ClassCode, commit("1"), fmt.Appendf(nil, "projects:\n  a: {path: ., action: step, url: %q}\n", hostURL), "a")
 	ctx, stop := context.WithCancel(s.t.Context())
 	defer stop()
-	ended := make(chan error, 1)
+	let := make(chan error, 1)
 	go func() {
 		_, err := s.runner.Work(ctx, run.ID)
-		ended <- err
+		let <- err
 	}()
+	s.appears(mark)
+	stop() // the process ends
+	s.must(<-let)
+	return run, ended
+}
+
+// appears waits for a file.
+func (s *scene) appears(name string) {
+	s.t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		if _, err := os.Stat(mark); err == nil {
-			break
+		if _, err := os.Stat(name); err == nil {
+			return
 		}
 		if time.Now().After(deadline) {
-			s.t.Fatal("it does not begin")
+			s.t.Fatalf("%s does not appear", filepath.Base(name))
 		}
 	}
-	stop() // the process ends
-	s.must(<-ended)
-	return run
 }
 
 // A run that was cancelled since the App was removed ends also in a process
 // that cannot have its code any more.
 func TestCancelledWithoutSource(t *testing.T) {
 	s := newScene(t)
-	run := s.begun()
+	run, _ := s.begun()
 	s.must(s.runner.Store.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) error { return tx.Cancel(ctx, run.ID, "octo", "") }))
 	sources, err := bot.NewSources(t.TempDir())
 	s.must(err)
@@ -117,12 +126,13 @@ func TestCancelledWithoutSource(t *testing.T) {
 }
 
 // A run that has begun does not go on with another configuration of the App,
-// and its checks say so.
+// and its checks say so. Its jobs are cancelled.
 func TestChangedConfiguration(t *testing.T) {
 	s := newScene(t)
-	run := s.begun()
+	run, ended := s.begun()
 	s.runner.Settings.Hosts[0].Name = "hostB"
 	s.finish(run)
+	s.appears(ended)
 	if now, err := s.runner.Store.Run(t.Context(), run.ID); err != nil || now.State != store.Completed || now.Conclusion != "failure" {
 		t.Errorf("%+v, %v", now, err)
 	}
@@ -133,5 +143,29 @@ func TestChangedConfiguration(t *testing.T) {
 		if k.Status != "completed" {
 			t.Errorf("%+v", k)
 		}
+	}
+}
+
+// A run whose repository has lost its name to another one is given up: GitHub
+// cannot be told how it has ended, however often that is tried.
+func TestRunOfLostName(t *testing.T) {
+	s := newScene(t)
+	run := &store.Run{
+		ID: flow.NewRunID(), Key: "lost", Class: bot.ClassCode, Repo: testRepo + " 11", RepoID: 11, Installation: s.install, SHA: commit("1"),
+		Spec: store.Spec{ConfigPath: "jobs.yaml", Config: []byte("projects: {}\n"), Roots: []string{"a"}},
+	}
+	s.must(s.runner.Store.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		if _, _, err := tx.CreateRun(ctx, run); err != nil {
+			return err
+		}
+		return tx.Cancel(ctx, run.ID, "the App being removed from the repository", "")
+	}))
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if again, err := s.runner.Work(ctx, run.ID); err != nil || again != 0 {
+		t.Fatalf("again in %v, %v", again, err)
+	}
+	if left, err := s.runner.Store.Unposted(t.Context(), "", 10); err != nil || len(left) > 0 {
+		t.Errorf("%+v, %v", left, err)
 	}
 }

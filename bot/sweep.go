@@ -45,13 +45,16 @@ func duty(ctx context.Context, s *store.Store, name string, every time.Duration,
 		return err
 	}
 	note, err := do(ctx, d)
-	if err == nil {
+	switch {
+	case err == nil:
 		err = d.Done(ctx, note)
+	case errors.Is(err, errMore):
+		err = d.Pause(ctx, note)
 	}
 	if err == nil {
 		return nil
 	}
-	if rerr := d.Release(context.WithoutCancel(ctx)); rerr != nil || errors.Is(err, errMore) || errors.Is(err, store.ErrFenced) {
+	if rerr := d.Release(context.WithoutCancel(ctx)); rerr != nil || errors.Is(err, store.ErrFenced) {
 		return rerr
 	}
 	return fmt.Errorf("%s: %w", name, err)
@@ -83,8 +86,11 @@ func (s *Sweeper) deliveries(ctx context.Context, d *store.Duty) (note string, e
 		if !wanted {
 			continue
 		}
-		if asked++; asked > sweepAsks {
-			return "", errMore
+		if asked++; asked > sweepAsks { // what is before it is asked for, and need not be listed again
+			if a.At.Before(latest) {
+				latest = a.At
+			}
+			return latest.Format(time.RFC3339), errMore
 		}
 		if err := s.GitHub.Redeliver(ctx, a.ID); err != nil {
 			return "", err

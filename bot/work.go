@@ -36,6 +36,7 @@ var (
 	errSlice   = fmt.Errorf("the slice is over: %w", flow.ErrDetached)
 	errStopped = fmt.Errorf("the program ends: %w", flow.ErrDetached)
 	errFenced  = fmt.Errorf("another process works it: %w", flow.ErrDetached)
+	errNoNotes = fmt.Errorf("the database does not take what has happened: %w", flow.ErrDetached)
 )
 
 // Work does one slice of a run; see [store.Workers].
@@ -148,10 +149,10 @@ func (w *work) slice(ctx context.Context) (done bool, err error) {
 		return false, err
 	}
 	report, err := w.carryOut(ctx, executor, reporter, history)
-	if errors.Is(err, flow.ErrDetached) {
+	if errors.Is(err, flow.ErrDetached) && !errors.Is(err, errNoNotes) {
 		return false, nil
 	}
-	if err != nil {
+	if err != nil { // the queue tries again, later each time
 		return false, err
 	}
 	return true, w.finish(ctx, reporter, report)
@@ -163,7 +164,7 @@ func (w *work) carryOut(ctx context.Context, executor flow.Executor, reporter *c
 	defer logs.close()
 	engine := &flow.Engine{
 		Executor:  executor,
-		Journal:   fenced{w.claim.Journal(w.plan)},
+		Journal:   journal{w.claim.Journal(w.plan)},
 		Reporters: []flow.Reporter{reporter, w.Metrics, w.Metrics.Waits()},
 		Output: func(j *flow.Job, attempt int) io.Writer {
 			return logs.writer(j, attempt, reporter.Output(j, attempt))
@@ -239,16 +240,20 @@ func cancelText(r *store.Run) string {
 	return "cancelled by " + r.CancelledBy
 }
 
-// fenced makes the journal of a run that somebody else has taken over let go
-// of it rather than cancel it.
-type fenced struct{ journal flow.Reporter }
+// journal makes the engine let go of a run whose events cannot be stored, where
+// it would cancel it: somebody else has taken it over, or the database is away
+// and will be back, when the run goes on from what was stored last.
+type journal struct{ store flow.Reporter }
 
-func (f fenced) Report(ctx context.Context, events []flow.Event) error {
-	err := f.journal.Report(ctx, events)
-	if errors.Is(err, store.ErrFenced) {
+func (j journal) Report(ctx context.Context, events []flow.Event) error {
+	err := j.store.Report(ctx, events)
+	switch {
+	case errors.Is(err, store.ErrFenced):
 		return fmt.Errorf("%w: %w", errFenced, err)
+	case err != nil:
+		return fmt.Errorf("%w: %w", errNoNotes, err)
 	}
-	return err
+	return nil
 }
 
 // makePlan plans the run. What is wrong is an error with its place.

@@ -257,6 +257,9 @@ func (r *runner) flush() {
 		events, effects := r.events, r.effects
 		r.events, r.effects = nil, nil
 		r.record(events, len(effects) > 0)
+		if r.detached && r.err != nil {
+			continue // nobody is told of what the journal does not have: the next process comes to the same
+		}
 		for _, b := range r.outs {
 			b.add(events)
 		}

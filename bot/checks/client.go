@@ -179,11 +179,11 @@ func (c *Client) Permission(ctx context.Context, repo, user string) (string, err
 var repoPart = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
 
 // SplitRepo returns the parts of "owner/name". It refuses what would be
-// another path of the API.
+// another path of the API, with an error that is Permanent.
 func SplitRepo(repo string) (owner, name string, err error) {
 	owner, name, ok := strings.Cut(repo, "/")
 	if !ok || !repoPart.MatchString(owner) || !repoPart.MatchString(name) || strings.Trim(owner, ".") == "" || strings.Trim(name, ".") == "" {
-		return "", "", fmt.Errorf("repository %q: it is written owner/name", repo)
+		return "", "", Permanent(fmt.Errorf("repository %q: it is written owner/name", repo))
 	}
 	return owner, name, nil
 }

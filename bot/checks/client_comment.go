@@ -80,7 +80,32 @@ func (c *Client) stick(ctx context.Context, owner, name string, number int, mark
 	if err != nil && !refusal(err) {
 		return 0, fmt.Errorf("%w: %w", errUnknown, err)
 	}
-	return made.GetID(), err
+	if err != nil {
+		return 0, err
+	}
+	return c.joinFirst(ctx, owner, name, number, login, marker, made)
+}
+
+// joinFirst makes one of two comments where another process had none before it
+// either, and made one at the same moment: the first of them stays, and says
+// what the last one does.
+func (c *Client) joinFirst(ctx context.Context, owner, name string, number int, login, marker string, made *github.IssueComment) (int64, error) {
+	first, err := c.findComment(ctx, owner, name, number, login, marker)
+	if err != nil || first == nil || first.GetID() >= made.GetID() {
+		return made.GetID(), nil //nolint:nilerr // it is said; that it may be there twice is no reason to say it again
+	}
+	err = c.send(ctx, costWrite, func(ctx context.Context) error {
+		_, _, err := c.api.Issues.EditComment(ctx, owner, name, first.GetID(), &github.IssueComment{Body: made.Body})
+		return err
+	})
+	if err != nil {
+		return made.GetID(), nil //nolint:nilerr // as above
+	}
+	err = c.send(ctx, costWrite, func(ctx context.Context) error {
+		_, err := c.api.Issues.DeleteComment(ctx, owner, name, made.GetID())
+		return err
+	})
+	return first.GetID(), err
 }
 
 // findComment returns the comment by login that begins with marker, or nil.

@@ -176,3 +176,38 @@ func TestClientConfig(t *testing.T) {
 		}
 	}
 }
+
+// Two processes that find no comment and make one at the same moment leave one.
+func TestStickyCommentOfTwo(t *testing.T) {
+	const marker = "<!-- cromt:status -->"
+	gh := githubtest.New(t)
+	repo := gh.AddRepo(repoName)
+	repo.AddPull(githubtest.Pull{Number: 7, HeadSHA: strings.Repeat("a", 40), BaseSHA: strings.Repeat("b", 40)})
+	arrived, held := make(chan struct{}), make(chan struct{})
+	posts := 0
+	gh.Fault(func(r *http.Request, _ int) *githubtest.Fault {
+		if r.Method != http.MethodPost {
+			return nil
+		}
+		if posts++; posts > 1 {
+			return nil
+		}
+		close(arrived)
+		return &githubtest.Fault{Hold: held}
+	})
+	late := make(chan error, 1)
+	go func() {
+		late <- newClient(t, gh, map[string]string{"pull_requests": "write"}).StickyComment(t.Context(), repoName, 7, marker, "late")
+	}()
+	<-arrived
+	if err := newClient(t, gh, map[string]string{"pull_requests": "write"}).StickyComment(t.Context(), repoName, 7, marker, "early"); err != nil {
+		t.Error(err)
+	}
+	close(held)
+	if err := <-late; err != nil {
+		t.Error(err)
+	}
+	if all := repo.Comments(7); len(all) != 1 || !strings.HasSuffix(all[0].Body, "late") {
+		t.Errorf("%+v", all)
+	}
+}

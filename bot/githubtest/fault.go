@@ -27,6 +27,9 @@ type Fault struct {
 	// Garbage answers with something that is not JSON, after the request took
 	// effect.
 	Garbage bool
+	// Truncated ends the connection in the middle of the answer's body, after
+	// the request took effect.
+	Truncated bool
 }
 
 // garbage is what a proxy between us and GitHub may answer.

@@ -194,6 +194,7 @@ func TestFaults(t *testing.T) {
 			{DropBefore: true},
 			{DropAfter: true},
 			{Garbage: true},
+			{Truncated: true},
 			{Status: 502, Body: "bad gateway"},
 			{Delay: time.Minute},
 			{Delay: time.Second},
@@ -202,7 +203,7 @@ func TestFaults(t *testing.T) {
 		for i, want := range []struct {
 			text     string
 			comments int
-		}{{"closed by the server", 0}, {"closed by the server", 1}, {"invalid character '<'", 2}, {"502", 2}, {"deadline", 2}, {"", 3}, {"429", 3}} {
+		}{{"closed by the server", 0}, {"closed by the server", 1}, {"invalid character '<'", 2}, {"closed by the server", 3}, {"502", 3}, {"deadline", 3}, {"", 4}, {"429", 4}} {
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			_, _, err := client(s, token).Issues.CreateComment(ctx, "octo", "app", 7, &github.IssueComment{Body: github.String("x")})
 			cancel()
@@ -217,7 +218,7 @@ func TestFaults(t *testing.T) {
 		send(t, s, token, "GET", commentsPath, "") // too early
 		takeOne(t, s, "says to wait until")
 		status := func(i int) int { return s.Requests()[i].Status }
-		if status(0) != 0 || status(1) != 0 || status(3) != 502 || status(6) != 429 {
+		if status(0) != 0 || status(1) != 0 || status(4) != 502 || status(7) != 429 {
 			t.Errorf("requests %+v", s.Requests())
 		}
 	})

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -238,11 +239,19 @@ func (s *Server) reply(w http.ResponseWriter, rec *Request, tok *token, a *answe
 	if f.DropAfter {
 		return errDropped
 	}
+	if f.Truncated {
+		h.Set("Content-Length", strconv.Itoa(len(body)+1))
+		body = body[:len(body)/2]
+	}
 	w.WriteHeader(a.status)
 	if len(body) == 0 {
 		return nil
 	}
 	_, err := w.Write(body)
+	if err == nil && f.Truncated {
+		err = errDropped
+		_ = http.NewResponseController(w).Flush() // what there is arrives
+	}
 	return err
 }
 

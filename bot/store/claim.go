@@ -27,9 +27,10 @@ type Claim struct {
 // can be claimed as well: to post how it ended.
 func (s *Store) Claim(ctx context.Context, run string) (*Claim, error) {
 	c := &Claim{Run: run, s: s}
+	mine := s.hold(run)
 	err := s.Tx(ctx, func(ctx context.Context, tx *Tx) error {
 		err := tx.row(ctx, `UPDATE leases SET owner = ?, fence = fence + 1
-			WHERE run = ? AND (owner = '' OR NOT `+alive+`) RETURNING fence`, s.id, run, s.lease.Microseconds()).Scan(&c.Token)
+			WHERE run = ? AND (owner IN ('', ?) OR NOT `+alive+`) RETURNING fence`, s.id, run, mine, s.lease.Microseconds()).Scan(&c.Token)
 		if !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
@@ -42,10 +43,32 @@ func (s *Store) Claim(ctx context.Context, run string) (*Claim, error) {
 		}
 		return ErrClaimed
 	})
+	s.holds(run, mine, c.Token, err)
 	if err != nil {
 		return nil, fmt.Errorf("run %s claim: %w", run, err)
 	}
 	return c, nil
+}
+
+// hold begins to take something, a run or a duty, and returns whom it may be
+// taken from besides dead replicas: this one, unless it has it in hand. It may
+// be this one's without that, where the database did not answer when it was let
+// go of; it would be nobody's for as long as this process lives.
+func (s *Store) hold(what string) (from string) {
+	if _, held := s.held.LoadOrStore(what, int64(0)); held {
+		return ""
+	}
+	return s.id
+}
+
+// holds ends what hold began; token is what it was taken with.
+func (s *Store) holds(what, from string, token int64, err error) {
+	switch {
+	case err == nil && token != 0:
+		s.held.Store(what, token)
+	case from != "":
+		s.held.Delete(what)
+	}
 }
 
 // Tx is like Store.Tx, and fails with ErrFenced unless the run is still owned:
@@ -80,6 +103,7 @@ func (c *Claim) Check(ctx context.Context) error {
 // Release gives the run up for the next owner. One that was taken over is
 // left alone.
 func (c *Claim) Release(ctx context.Context) error {
+	defer c.s.held.CompareAndDelete(c.Run, c.Token)
 	return c.s.Tx(ctx, func(ctx context.Context, tx *Tx) error {
 		_, err := tx.exec(ctx, `UPDATE leases SET owner = '' WHERE run = ? AND owner = ? AND fence = ?`, c.Run, c.s.id, c.Token)
 		if err != nil {

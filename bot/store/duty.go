@@ -23,19 +23,21 @@ type Duty struct {
 // have it on SQLite.
 func (s *Store) TakeDuty(ctx context.Context, name string, every time.Duration) (*Duty, error) {
 	d := &Duty{Name: name, s: s}
+	mine := s.hold(d.key())
 	err := s.Tx(ctx, func(ctx context.Context, tx *Tx) error {
 		if _, err := tx.exec(ctx, `INSERT INTO duties (name) VALUES (?) ON CONFLICT DO NOTHING`, name); err != nil {
 			return err
 		}
 		err := tx.row(ctx, `UPDATE duties SET owner = ?, fence = fence + 1
-			WHERE name = ? AND done_at <= {{micros}} - ? AND (owner = '' OR NOT `+alive+`) RETURNING fence, note`,
-			s.id, name, every.Microseconds(), s.lease.Microseconds()).Scan(&d.token, &d.Note)
+			WHERE name = ? AND done_at <= {{micros}} - ? AND (owner IN ('', ?) OR NOT `+alive+`) RETURNING fence, note`,
+			s.id, name, every.Microseconds(), mine, s.lease.Microseconds()).Scan(&d.token, &d.Note)
 		if errors.Is(err, sql.ErrNoRows) {
 			d.token = 0
 			return nil
 		}
 		return err
 	})
+	s.holds(d.key(), mine, d.token, err)
 	if err != nil {
 		return nil, fmt.Errorf("duty %s take: %w", name, err)
 	}
@@ -44,6 +46,9 @@ func (s *Store) TakeDuty(ctx context.Context, name string, every time.Duration) 
 	}
 	return d, nil
 }
+
+// key is the duty's among what this process has in its hands.
+func (d *Duty) key() string { return "duty " + d.Name }
 
 // Tx is like Store.Tx, and fails with ErrFenced unless this replica still has
 // the duty: then it has it until the commit.
@@ -63,6 +68,7 @@ func (d *Duty) Tx(ctx context.Context, f func(ctx context.Context, tx *Tx) error
 // Done gives the duty up until it is due again, with a note for whoever does
 // it then.
 func (d *Duty) Done(ctx context.Context, note string) error {
+	defer d.s.held.CompareAndDelete(d.key(), d.token)
 	return d.Tx(ctx, func(ctx context.Context, tx *Tx) error {
 		_, err := tx.exec(ctx, `UPDATE duties SET owner = '', done_at = {{micros}}, note = ? WHERE name = ?`, note, d.Name)
 		return err
@@ -72,12 +78,23 @@ func (d *Duty) Done(ctx context.Context, note string) error {
 // Release gives up a duty that was not done, or not to its end: it is due at
 // once. One that another replica has is left alone.
 func (d *Duty) Release(ctx context.Context) error {
+	defer d.s.held.CompareAndDelete(d.key(), d.token)
 	return d.s.Tx(ctx, func(ctx context.Context, tx *Tx) error {
 		_, err := tx.exec(ctx, `UPDATE duties SET owner = '' WHERE name = ? AND owner = ? AND fence = ?`, d.Name, d.s.id, d.token)
 		if err != nil {
 			return fmt.Errorf("duty %s release: %w", d.Name, err)
 		}
 		return nil
+	})
+}
+
+// Pause gives up a duty that is not at its end, like Release, with a note for
+// whoever goes on with it.
+func (d *Duty) Pause(ctx context.Context, note string) error {
+	defer d.s.held.CompareAndDelete(d.key(), d.token)
+	return d.Tx(ctx, func(ctx context.Context, tx *Tx) error {
+		_, err := tx.exec(ctx, `UPDATE duties SET owner = '', note = ? WHERE name = ?`, note, d.Name)
+		return err
 	})
 }
 

@@ -22,6 +22,43 @@ func claim(t testing.TB, s *store.Store, run string) *store.Claim {
 	return c
 }
 
+// What the database did not take when it was let go of can be taken again by
+// the same process: its lease does not end. What it has in hand cannot.
+func TestClaimNotReleased(t *testing.T) {
+	each(t, func(t *testing.T, address string) {
+		s := open(t, address)
+		create(t, s, aRun(1))
+		away, cancel := context.WithCancel(t.Context())
+		cancel()
+		first := claim(t, s, "run-10001")
+		if err := first.Release(away); err == nil {
+			t.Fatal("released without a database")
+		}
+		second := claim(t, s, "run-10001")
+		must(t, first.Release(t.Context()))
+		if _, err := s.Claim(t.Context(), "run-10001"); !errors.Is(err, store.ErrClaimed) {
+			t.Errorf("claimed twice: %v", err)
+		}
+		must(t, second.Release(t.Context()))
+		if err := claim(t, s, "run-10001").Release(t.Context()); err != nil {
+			t.Error(err)
+		}
+
+		d, err := s.TakeDuty(t.Context(), "dishes", 0)
+		must(t, err)
+		if err := d.Release(away); err == nil {
+			t.Fatal("released without a database")
+		}
+		again, err := s.TakeDuty(t.Context(), "dishes", 0)
+		if err != nil || again == nil {
+			t.Fatalf("%v, %v", again, err)
+		}
+		if third, err := s.TakeDuty(t.Context(), "dishes", 0); err != nil || third != nil {
+			t.Errorf("%v, %v", third, err)
+		}
+	})
+}
+
 func TestClaim(t *testing.T) {
 	each(t, func(t *testing.T, address string) {
 		s := open(t, address)

@@ -49,6 +49,7 @@ type Store struct {
 	waker   *waker
 	id      string // this replica
 	lease   time.Duration
+	held    sync.Map // tokens of what is in this process's hands, by run or duty
 	stop    context.CancelFunc
 	tasks   sync.WaitGroup
 }

@@ -92,7 +92,7 @@ func benchAck(b *testing.B, database string, senders int) {
 		p := pullOf(actionRepo, 7, fmt.Sprintf("%040x", n), "branch", strings.Repeat("b", 40))
 		p["action"] = "labeled"
 		p["pull_request"].(map[string]any)["body"] = filler
-		m := letter{"pull_request", fmt.Sprintf("%08x-cc78-11e3-81ab-4c9367dc0958", n), payloadOf(actionRepo, s.install, p)}
+		m := letter{event: "pull_request", guid: fmt.Sprintf("%08x-cc78-11e3-81ab-4c9367dc0958", n), body: payloadOf(actionRepo, s.install, p)}
 		r, err := http.NewRequest(http.MethodPost, "http://"+s.addr+"/webhook", bytes.NewReader(m.body))
 		if err != nil {
 			b.Error(err)

@@ -110,22 +110,25 @@ func (s *appSite) file(name, text string) {
 // start starts the process and waits until it is ready.
 func (s *appSite) start() {
 	s.t.Helper()
-	s.process = exec.Command(cromtBinary(), "serve", "--config", filepath.Join(s.dir, "bot.yaml"), "--cache", filepath.Join(s.dir, "cache"))
-	stderr, err := s.process.StderrPipe()
+	if err := s.tryStart(); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// tryStart starts the process. The error says that it is not ready.
+func (s *appSite) tryStart() error {
+	p := exec.Command(cromtBinary(), "serve", "--config", filepath.Join(s.dir, "bot.yaml"), "--cache", filepath.Join(s.dir, "cache"))
+	stderr, err := p.StderrPipe()
 	if err != nil {
-		s.t.Fatal(err)
+		return err
 	}
-	if err := s.process.Start(); err != nil {
-		s.t.Fatal(err)
+	if err := p.Start(); err != nil {
+		return err
 	}
-	s.t.Cleanup(func() {
-		_ = s.process.Process.Kill()
-		_ = s.process.Wait()
-		if s.t.Failed() && !s.told {
-			s.told = true
-			s.t.Logf("log of the App:\n%s", s.log)
-		}
-	})
+	if s.process == nil {
+		s.t.Cleanup(s.cleanUp)
+	}
+	s.process = p
 	lines := bufio.NewScanner(stderr)
 	for lines.Scan() {
 		fmt.Fprintln(s.log, lines.Text())
@@ -133,10 +136,19 @@ func (s *appSite) start() {
 		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "ready" {
 			s.addr = line.Address
 			go func() { _, _ = io.Copy(s.log, stderr) }()
-			return
+			return nil
 		}
 	}
-	s.t.Fatalf("the App is not ready:\n%s", s.log)
+	return fmt.Errorf("the App is not ready: %w\n%s", p.Wait(), s.log)
+}
+
+// cleanUp ends the process, and shows its log after a failure.
+func (s *appSite) cleanUp() {
+	s.kill()
+	if s.t.Failed() && !s.told {
+		s.told = true
+		s.t.Logf("log of the App:\n%s", s.log)
+	}
 }
 
 // kill ends the process as a crash does.
@@ -159,7 +171,7 @@ func (s *appSite) post(event, guid string, body []byte) int {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	signLetter(r, letter{event, guid, body})
+	signLetter(r, letter{event: event, guid: guid, body: body})
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
 		s.t.Fatal(err)

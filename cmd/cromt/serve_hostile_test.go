@@ -66,7 +66,7 @@ func TestServeHostileSenders(t *testing.T) {
 	sha := strings.Repeat("e", 40)
 	s.repo.SetBranch("main", sha)
 	s.repo.SetFile(sha, "jobs.yaml", s.onHosts("echo run >> $DIR/log\n", ""))
-	good := letter{"push", "00000001-0000-0000-0000-000000000000", payloadOf(actionRepo, s.install, pushOf(sha, "refs/heads/main"))}
+	good := letter{event: "push", guid: "00000001-0000-0000-0000-000000000000", body: payloadOf(actionRepo, s.install, pushOf(sha, "refs/heads/main"))}
 	header := func(name, value string) func(*http.Request) {
 		return func(r *http.Request) { r.Header.Set(name, value) }
 	}

@@ -7,14 +7,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,7 +24,11 @@ import (
 
 // signLetter makes a request one of GitHub's.
 func signLetter(r *http.Request, m letter) {
-	mac := hmac.New(sha256.New, []byte(webhookSecret))
+	secret := webhookSecret
+	if m.forged {
+		secret = "somebody else's"
+	}
+	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write(m.body)
 	r.Header.Set("X-GitHub-Event", m.event)
 	r.Header.Set("X-GitHub-Delivery", m.guid)
@@ -82,23 +84,24 @@ func pullOf(repo string, number int, sha, branch, base string) map[string]any {
 	}
 }
 
-// faultyHost is an agent behind something that has one call in ten go wrong.
+// faultyHost is an agent behind something that has one call in so many go wrong.
 type faultyHost struct {
 	url string
+	one int // 0: none does
 
 	mu     sync.Mutex
 	rng    *rand.Rand
 	called []time.Time
 }
 
-func newFaultyHost(t *testing.T, rng *rand.Rand) *faultyHost {
+func newFaultyHost(t *testing.T, rng *rand.Rand, one int, args ...string) *faultyHost {
 	t.Helper()
-	_, agent := startAgentProcess(t)
+	_, agent := startAgentProcess(t, args...)
 	target, err := url.Parse(agent)
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &faultyHost{rng: rng}
+	h := &faultyHost{rng: rng, one: one}
 	proxy := httputil.NewSingleHostReverseProxy(target)
 	proxy.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) } // the App is gone
 	s := httptest.NewUnstartedServer(sparkytest.WithFaults(proxy, h.decide))
@@ -115,44 +118,9 @@ func (h *faultyHost) decide(*http.Request) sparkytest.Fault {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.called = append(h.called, time.Now())
-	if h.rng.IntN(10) != 0 {
+	if h.one == 0 || h.rng.IntN(h.one) != 0 {
 		return sparkytest.NoFault
 	}
 	kinds := []sparkytest.Fault{sparkytest.ResetBefore, sparkytest.ResetAfter, sparkytest.Status500, sparkytest.After500, sparkytest.Garbage, sparkytest.Truncated}
 	return kinds[h.rng.IntN(len(kinds))]
-}
-
-// report tells how long it took the App to be back: to say so, to be asked for
-// it, and to do something about a run.
-func (l *lost) report() {
-	var worked []time.Time
-	for _, h := range l.hosts {
-		worked = append(worked, h.called...)
-	}
-	for _, r := range l.gh.Requests() {
-		worked = append(worked, r.Time)
-	}
-	slices.SortFunc(worked, time.Time.Compare)
-	var ready, probe, first []time.Duration
-	for i, r := range l.kills[len(l.sites):] {
-		ready, probe = append(ready, r.ready), append(probe, r.probe)
-		at, _ := slices.BinarySearchFunc(worked, r.at.Add(r.ready/2), time.Time.Compare)
-		if len(l.sites) == 1 && at < len(worked) && (i+1 == len(l.kills)-1 || worked[at].Before(l.kills[i+2].at)) {
-			first = append(first, worked[at].Sub(r.at))
-		}
-	}
-	l.t.Logf("back after a kill: ready %s, /readyz %s, first request for a run %s", spread(ready), spread(probe), spread(first))
-	slowest := slices.Max(probe)
-	if slowest > 20*time.Second {
-		l.t.Errorf("it took %s until the App was ready again", slowest)
-	}
-}
-
-// spread is the median and the largest of some times.
-func spread(d []time.Duration) string {
-	if len(d) == 0 {
-		return "unknown"
-	}
-	slices.Sort(d)
-	return fmt.Sprintf("p50 %d ms, max %d ms (of %d)", d[len(d)/2].Milliseconds(), d[len(d)-1].Milliseconds(), len(d))
 }

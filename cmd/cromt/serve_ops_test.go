@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/cromt/cromt/bot/githubtest"
+	"github.com/cromt/cromt/bot/store/storetest"
 )
 
 // A delivery that failed while the App was down is asked for again when it
@@ -159,55 +160,20 @@ func (s *appSite) sql(query string) string {
 }
 
 // testPostgres is a server of a test's own.
-type testPostgres struct{ address string }
+type testPostgres struct {
+	*storetest.Postgres
+	address string
+}
 
 // startPostgres starts a server, until the test ends, or this process does.
 func startPostgres(t *testing.T) testPostgres {
 	t.Helper()
-	bins, err := filepath.Glob("/usr/lib/postgresql/*/bin")
-	if err != nil || len(bins) == 0 {
-		t.Fatal("this test needs PostgreSQL; on Debian: apt-get install postgresql")
-	}
-	dir, err := os.MkdirTemp("", "serve-test-") // its sockets want a short name
+	pg, err := storetest.StartPostgres()
 	if err != nil {
 		t.Fatal(err)
 	}
-	const script = `set -e; cd "$2"
-"$1/initdb" -D data -A trust -U cromt -N --no-locale -E UTF8 >initdb.log 2>&1 || { cat initdb.log >&2; exit 1; }
-"$1/postgres" -D data -k "$2" -c listen_addresses= -c fsync=off -c log_min_messages=fatal & pid=$!
-read -r _ || true
-kill -QUIT $pid; wait $pid || true`
-	args := []string{"sh", "-c", script, "sh", slices.Max(bins), dir}
-	if os.Getuid() == 0 { // which the server refuses to run as
-		if out, err := exec.Command("chown", "postgres", dir).CombinedOutput(); err != nil {
-			t.Fatalf("chown: %s", out)
-		}
-		args = append([]string{"runuser", "-u", "postgres", "--"}, args...)
-	}
-	cmd := exec.Command(args[0], args[1:]...)
-	out := &syncBuffer{}
-	cmd.Stderr = out
-	pipe, err := cmd.StdinPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		pipe.Close()
-		_ = cmd.Wait()
-		os.RemoveAll(dir)
-	})
-	pg := testPostgres{address: "postgres://cromt@/postgres?host=" + dir}
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
-		if _, err := pg.try("SELECT 1"); err == nil {
-			return pg
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("PostgreSQL is not ready: %s", out)
-		}
-	}
+	t.Cleanup(pg.Stop)
+	return testPostgres{pg, pg.Address("postgres")}
 }
 
 func (pg testPostgres) try(query string) (string, error) {

@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,17 +20,19 @@ import (
 // Postgres is a private server of the PostgreSQL that is installed.
 type Postgres struct {
 	dir   string // of its data and its socket
-	pipe  interface{ Close() error }
+	pipe  io.WriteCloser
 	ended chan error
 	err   bytes.Buffer
 }
 
 // script ends the server when this process does, however that is: it waits for
-// the end of a pipe.
+// the end of a pipe. Each line of it is a crash, and how long to be down, in
+// seconds.
 const script = `set -e; cd "$2"; bin=$1 dir=$2; shift 2
 "$bin/initdb" -D data -A trust -U cromt -N --no-locale -E UTF8 >initdb.log 2>&1 || { cat initdb.log >&2; exit 1; }
-"$bin/postgres" -D data -k "$dir" -c listen_addresses= -c fsync=off -c max_connections=200 -c log_min_messages=fatal "$@" & pid=$!
-read -r _ || true
+begin() { "$bin/postgres" -D data -k "$dir" -c listen_addresses= -c fsync=off -c max_connections=200 -c log_min_messages=fatal "$@" & pid=$!; }
+begin "$@"
+while read -r down; do kill -QUIT $pid; wait $pid || true; sleep "$down"; begin "$@"; done
 kill -QUIT $pid; wait $pid || true`
 
 // StartPostgres starts a server and waits until it answers. It writes to no
@@ -83,6 +86,30 @@ func (p *Postgres) start(bin string, settings []string) error {
 			return nil
 		}
 	}
+}
+
+// Crash ends the server at once, as `pg_ctl stop -m immediate` does, and starts
+// it again some time later. It returns when it answers.
+func (p *Postgres) Crash(down time.Duration) error {
+	if _, err := fmt.Fprintln(p.pipe, down.Seconds()); err != nil {
+		return fmt.Errorf("postgres crash: %w", err)
+	}
+	for begin := time.Now(); time.Since(begin) < time.Minute; time.Sleep(20 * time.Millisecond) {
+		if up, err := p.upSince(); err == nil && up.After(begin) {
+			return nil
+		}
+	}
+	return errors.New("postgres crash: it is not back within a minute")
+}
+
+// upSince is when the server was started.
+func (p *Postgres) upSince() (at time.Time, err error) {
+	db, err := sql.Open("pgx", p.Address("postgres"))
+	if err != nil {
+		return at, err
+	}
+	err = db.QueryRowContext(context.Background(), "SELECT pg_postmaster_start_time()").Scan(&at)
+	return at, errors.Join(err, db.Close())
 }
 
 // Stop ends the server and removes what it has.
