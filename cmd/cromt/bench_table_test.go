@@ -90,8 +90,8 @@ type target struct {
 	text  string
 }
 
-// dag is a row about a DAG of trivial steps.
-func dag(what, shape string, wall float64, more ...target) tableRow {
+// dagRow is a row about a DAG of trivial steps.
+func dagRow(what, shape string, wall float64, more ...target) tableRow {
 	return tableRow{
 		what: what, bench: "Peers/" + shape, peers: true,
 		ours:    []figure{{"cromt/wall", "%s × wall"}, {"cromt/cpu", "%s × CPU"}, {"cromt/MiB", "%s"}, {"agent/MiB", "+ %s MiB"}},
@@ -105,10 +105,10 @@ func tableRows() []tableRow {
 			what: "1 step", bench: "Peers/one", peers: true,
 			ours: []figure{{"cromt/wall", "%s × wall"}, {"cromt/cpu", "%s × CPU"}, {"cromt/MiB", "%s"}, {"agent/MiB", "+ %s MiB"}},
 		},
-		dag("100 steps in parallel", "parallel100", 1.5),
-		dag("a chain of 100 steps", "chain100", 2),
-		dag("1,000 steps in 10 layers", "layers10x100", 2),
-		dag("10,000 steps in 100 layers", "layers100x100", 2, target{"cromt/MiB", 40, false, "≤ %s MiB"}),
+		dagRow("100 steps in parallel", "parallel100", 1.5),
+		dagRow("a chain of 100 steps", "chain100", 2),
+		dagRow("1,000 steps in 10 layers", "layers10x100", 2),
+		dagRow("10,000 steps in 100 layers", "layers100x100", 2, target{"cromt/MiB", 40, false, "≤ %s MiB"}),
 	}
 	for _, hosts := range []string{"10", "100", "1,000", "10,000"} {
 		row := tableRow{
