@@ -274,10 +274,19 @@ func TestUnknownAfterItRanIsLost(t *testing.T) {
 	s := newSite(t)
 	started := s.fifo("started")
 	conf := s.project(once+"echo > $DIR/started; sleep 60\n", "    retry: 3\n")
+	followed := make(chan struct{})
+	var first sync.Once
+	s.setFault(func(_ http.ResponseWriter, r *http.Request, _ func(http.ResponseWriter)) bool {
+		if strings.HasPrefix(r.URL.Path, "/status/") { // so that it knows of the start
+			first.Do(func() { close(followed) })
+		}
+		return false
+	})
 	_, wait := s.command("--conf", conf)
 	if _, err := os.ReadFile(started); err != nil {
 		t.Fatal(err)
 	}
+	<-followed
 	s.setFault(func(w http.ResponseWriter, r *http.Request, _ func(http.ResponseWriter)) bool {
 		w.WriteHeader(http.StatusNotFound)
 		return true
