@@ -3,10 +3,12 @@ package main_test
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // clockFile names the file with the seconds by which a program's clock is off.
@@ -50,15 +52,37 @@ func (s *chaosSite) ownClock() bool {
 	return true
 }
 
-// setClock sets the clocks of the agent and of cromt run, by an hour at most,
-// for good.
+// setClock sets the clocks of the agent and of cromt run, by a minute to
+// an hour.
 func (s *chaosSite) setClock(*dag, *process) func() {
-	step := s.rng.IntN(7200) - 3600
+	step := (60 + s.rng.IntN(3540)) * (2*s.rng.IntN(2) - 1)
 	if s.rng.IntN(3) == 0 {
 		step = 3600 * (2*s.rng.IntN(2) - 1)
 	}
 	write(s.t, s.clock, fmt.Sprintf("%d\n", step))
+	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		if off := s.agentTime().Sub(time.Now().Add(time.Duration(step) * time.Second)); off.Abs() < 30*time.Second {
+			break
+		} else if time.Now().After(end) {
+			s.t.Fatalf("the agent's clock is not set: it is %v off", off)
+		}
+	}
 	return func() { write(s.t, s.clock, "0\n") }
+}
+
+// agentTime is what the agent takes for the time.
+func (s *chaosSite) agentTime() time.Time {
+	s.t.Helper()
+	resp, err := (&http.Client{Timeout: 20 * time.Second}).Get(s.url() + "/healthz")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	resp.Body.Close()
+	at, err := http.ParseTime(resp.Header.Get("Date"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return at
 }
 
 // clockSource is added to package time.

@@ -288,6 +288,11 @@ func (s *chaosSite) strace(what string) func() {
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
+	for end := time.Now().Add(time.Minute); statusKB(s.agent.Process.Pid, "TracerPid") == 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			s.t.Fatal("strace does not attach to the agent")
+		}
+	}
 	return func() {
 		_ = cmd.Process.Signal(syscall.SIGINT)
 		_ = cmd.Wait()
