@@ -128,7 +128,7 @@ func Open(cfg Config) (*Agent, error) {
 	}
 	a := &Agent{
 		cfg: cfg, log: cfg.Logger, lock: lock, access: newAccess(cfg.Token, users),
-		env: newBaseEnv(os.Getenv), disk: &diskGuard{dir: root, free: freeBytes},
+		env: newBaseEnv(os.Getenv, root), disk: &diskGuard{dir: root, free: freeBytes},
 		work:     folders{dir: filepath.Join(root, dirWork)},
 		schedule: schedule{jobs: map[string]*job{}, queues: map[string]*queue{}},
 		looks:    diskPause, dirty: make(chan string, 64), quit: make(chan struct{}), streams: make(chan struct{}, maxStreams),
@@ -192,7 +192,7 @@ func (a *Agent) resume(ctx context.Context) (err error) {
 	var lost []string
 	for _, rec := range left {
 		if rec.State == sparky.CodeRunning {
-			lost = append(lost, rec.ID)
+			lost = append(lost, a.env.marker(rec.ID))
 		}
 	}
 	if err := killLeftovers(lost); err != nil {
@@ -275,14 +275,14 @@ func (a *Agent) Close(ctx context.Context) error {
 	a.closing = true
 	close(a.quit)
 	var running []*job
-	var ids []string
+	var markers []string
 	for _, j := range a.jobs {
 		running = append(running, j)
 	}
 	a.mu.Unlock()
 	for _, j := range running {
 		if j.doomWith(errStopping) {
-			ids = append(ids, j.id)
+			markers = append(markers, a.env.marker(j.id))
 		}
 	}
 	ended := make(chan struct{})
@@ -290,7 +290,7 @@ func (a *Agent) Close(ctx context.Context) error {
 	select {
 	case <-ended:
 	case <-ctx.Done():
-		if err := killLeftovers(ids); err != nil {
+		if err := killLeftovers(markers); err != nil {
 			a.log.Warn("processes are still there", "error", err)
 		}
 		<-ended

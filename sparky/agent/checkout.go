@@ -149,7 +149,7 @@ func (e *execution) git(ctx context.Context, dir string, args ...string) error {
 	}, args...)
 	cmd := exec.Command("git", full...) //nolint:noctx // tomtit.Exec ends the whole tree, not git alone
 	cmd.Dir = dir
-	cmd.Env = slices.Concat(e.a.env.git, []string{marker + e.j.id, "TMPDIR=" + e.dir})
+	cmd.Env = slices.Concat(e.a.env.git, []string{e.a.env.marker(e.j.id), "TMPDIR=" + e.dir})
 	if args[0] == "fetch" { // no other command, and none that a job could have a say in
 		cmd.Env = append(cmd.Env, sparky.GitAuth(e.spec.Source.URL, e.spec.Source.Auth)...)
 	}

@@ -62,7 +62,8 @@
 // A job is killed as a tree on cancel and timeout: TERM, and KILL after
 // [sparky.KillGrace]. What a job leaves running is killed when it ends. On
 // Linux the tree includes processes that left the job's session, found by the
-// CROMT_JOB variable of their environment; a process that is meant to outlive
+// CROMT_JOB variable of their environment, the job's id and what is the agent's
+// own; a process that is meant to outlive
 // its job is started without it (env -u CROMT_JOB setsid …) or by the
 // machine's service manager. A job whose folder, its checkout and TMPDIR, grows
 // over Config.MaxDisk is killed; what it writes elsewhere is not counted.

@@ -1,7 +1,9 @@
 package agent
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"os/user"
 	"slices"
 
@@ -14,10 +16,13 @@ type baseEnv struct {
 	home string
 	list []string // NAME=value
 	git  []string // list with what git needs besides
+	mark string   // of the agent: see marker
 }
 
-func newBaseEnv(getenv func(string) string) baseEnv {
-	e := baseEnv{home: getenv("HOME")}
+// newBaseEnv returns what an agent with that root takes from its own environment.
+func newBaseEnv(getenv func(string) string, root string) baseEnv {
+	sum := sha256.Sum256([]byte(root))
+	e := baseEnv{home: getenv("HOME"), mark: hex.EncodeToString(sum[:4])}
 	name := getenv("USER")
 	if e.home == "" || name == "" {
 		if u, err := user.Current(); err == nil {
@@ -49,8 +54,12 @@ func cmpOr(a, b string) string {
 	return b
 }
 
-// marker is the variable by which the processes of a job are found again.
-const marker = "CROMT_JOB="
+// markerName is the variable by which the processes of a job are found again.
+const markerName = "CROMT_JOB="
+
+// marker is that of a job, NAME=value. Agents that share a machine may have
+// jobs of one id, and are to leave each other's alone.
+func (e baseEnv) marker(id string) string { return markerName + id + "@" + e.mark }
 
 // jobEnv returns the environment of the job's actions, and the values of its
 // secrets.
@@ -73,5 +82,5 @@ func (e baseEnv) jobEnv(j *job, spec *sparky.Spec, tmp string) (env, secrets []s
 		secrets = append(secrets, auth, word)
 	}
 	// Of two values the last one counts.
-	return append(env, "SPARKY_PROJECT="+j.project, "SPARKY_JOB_ID="+j.id, marker+j.id), secrets, nil
+	return append(env, "SPARKY_PROJECT="+j.project, "SPARKY_JOB_ID="+j.id, e.marker(j.id)), secrets, nil
 }

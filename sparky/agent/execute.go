@@ -79,7 +79,7 @@ func (a *Agent) execute(ctx context.Context, j *job) result {
 		if cause == nil {
 			cause = errTimedOut
 		}
-		if err := killLeftovers([]string{j.id}); err != nil {
+		if err := killLeftovers([]string{e.a.env.marker(j.id)}); err != nil {
 			a.log.Warn("processes are still there", "job", j.id, "error", err)
 		}
 		res := cancelledResult(j, cause)

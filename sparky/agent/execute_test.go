@@ -210,10 +210,13 @@ func TestEnvironment(t *testing.T) {
 		got[name] = value
 	}
 	for name, want := range map[string]string{"ALL": string(all), "Q": "it's \"$(touch canary)\" `touch canary`; touch canary\n", "EMPTY": "", "LANG": "mine",
-		"SPARKY_JOB_ID": id, "SPARKY_PROJECT": "p", "CROMT_JOB": id, "TERM": "dumb", "PATH": os.Getenv("PATH"), "HOME": os.Getenv("HOME")} {
+		"SPARKY_JOB_ID": id, "SPARKY_PROJECT": "p", "TERM": "dumb", "PATH": os.Getenv("PATH"), "HOME": os.Getenv("HOME")} {
 		if got[name] != want {
 			t.Errorf("%s is %q, want %q", name, got[name], want)
 		}
+	}
+	if !strings.HasPrefix(got["CROMT_JOB"], id+"@") {
+		t.Errorf("CROMT_JOB is %q", got["CROMT_JOB"])
 	}
 	if _, ok := got["CROMT_SECRET_X"]; ok {
 		t.Error("the agent's environment leaks")
@@ -460,6 +463,29 @@ func TestKillTree(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Agents that share a machine leave each other's jobs alone, also those of the
+// same id.
+func TestKillOwn(t *testing.T) {
+	a, b := start(t, agent.Config{}), start(t, agent.Config{})
+	dirs := [2]string{scenarios(t, "x", stubborn), scenarios(t, "x", stubborn)}
+	id := newID()
+	for i, h := range []*host{a, b} {
+		if code, body := h.do("POST", "/queue", queueBody("p", id, inDir(dirs[i], "x"))); code != 200 {
+			t.Fatal(body)
+		}
+		waitFor(t, func() bool { return len(lines(t, filepath.Join(dirs[i], "pids"))) == 2 })
+	}
+	a.do("POST", "/cancel/project/p/"+id, "")
+	if st, log := a.wait("p", id); st.State != sparky.CodeCancelled || len(alive(t, filepath.Join(dirs[0], "pids"))) > 0 {
+		t.Errorf("%+v %s", st, log)
+	}
+	if left := alive(t, filepath.Join(dirs[1], "pids")); len(left) != 2 {
+		t.Errorf("the other agent's processes that are there: %v", left)
+	}
+	b.do("POST", "/cancel/project/p/"+id, "")
+	b.wait("p", id)
 }
 
 func TestCancelQueued(t *testing.T) {

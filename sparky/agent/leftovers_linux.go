@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// killLeftovers kills every process that carries the marker of one of the
-// jobs, wherever it has gone, and waits until none is left.
-func killLeftovers(ids []string) error {
-	if len(ids) == 0 {
+// killLeftovers kills every process that carries one of the markers of jobs,
+// wherever it has gone, and waits until none is left.
+func killLeftovers(markers []string) error {
+	if len(markers) == 0 {
 		return nil
 	}
 	end := time.Now().Add(leftoverPatience)
 	for pause := time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
-		left := marked(ids)
+		left := marked(markers)
 		if len(left) == 0 {
 			return nil
 		}
@@ -32,12 +32,12 @@ func killLeftovers(ids []string) error {
 	}
 }
 
-// marked returns the processes whose environment names one of the jobs.
+// marked returns the processes whose environment has one of the markers.
 // Zombies have none.
-func marked(ids []string) []int {
-	wanted := make([][]byte, len(ids))
-	for i, id := range ids {
-		wanted[i] = []byte(marker + id)
+func marked(markers []string) []int {
+	wanted := make([][]byte, len(markers))
+	for i, m := range markers {
+		wanted[i] = []byte(m)
 	}
 	proc, err := os.Open("/proc")
 	if err != nil {
@@ -52,7 +52,7 @@ func marked(ids []string) []int {
 			continue
 		}
 		env, err := os.ReadFile("/proc/" + name + "/environ")
-		if err != nil || !bytes.Contains(env, []byte(marker)) {
+		if err != nil || !bytes.Contains(env, []byte(markerName)) {
 			continue
 		}
 		for v := range bytes.SplitSeq(env, []byte{0}) {

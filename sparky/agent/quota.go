@@ -36,7 +36,7 @@ func (a *Agent) watchDisk(ctx context.Context, j *job, dir string) (context.Cont
 		case ctx.Err() != nil:
 		case used > a.cfg.MaxDisk:
 			cancel(&quotaError{used, a.cfg.MaxDisk})
-			if err := killLeftovers([]string{j.id}); err != nil {
+			if err := killLeftovers([]string{a.env.marker(j.id)}); err != nil {
 				a.log.Warn("processes are still there", "job", j.id, "error", err)
 			}
 		default:

@@ -70,7 +70,7 @@ func (s *sparrowRun) run(ctx context.Context, cmd *exec.Cmd, grace time.Duration
 	err := tomtit.Exec(ctx, cmd, grace)
 	_ = s.out.Flush() // a jobLog takes everything
 	if cause := context.Cause(ctx); cause != nil {
-		if err := killLeftovers([]string{s.j.id}); err != nil {
+		if err := killLeftovers([]string{s.a.env.marker(s.j.id)}); err != nil {
 			s.a.log.Warn("processes are still there", "job", s.j.id, "error", err)
 		}
 		res := cancelledResult(s.j, cause)
@@ -165,7 +165,7 @@ func (s *sparrowRun) command() (*exec.Cmd, time.Duration, error) {
 }
 
 func (s *sparrowRun) environment() []string {
-	return append(slices.Clone(s.a.env.git), "TMPDIR="+s.dir, "SPARKY_PROJECT="+s.j.project, "SPARKY_JOB_ID="+s.j.id, marker+s.j.id)
+	return append(slices.Clone(s.a.env.git), "TMPDIR="+s.dir, "SPARKY_PROJECT="+s.j.project, "SPARKY_JOB_ID="+s.j.id, s.a.env.marker(s.j.id))
 }
 
 func (s *sparrowRun) direct(d *sparky.Direct) (*exec.Cmd, error) {
