@@ -138,6 +138,7 @@ type runner struct {
 	letGo     context.CancelCauseFunc
 	events    []Event     // of the batch at hand
 	unwritten []Event     // not in the journal yet: starts and ends of jobs
+	untold    []Event     // reporters do not have them yet
 	late      *time.Timer // until they are written; nil: it does not run
 	lateIn    time.Duration
 	effects   []func() // to begin once the batch is journalled
@@ -256,12 +257,9 @@ func (r *runner) flush() {
 	for len(r.events) > 0 || len(r.effects) > 0 {
 		events, effects := r.events, r.effects
 		r.events, r.effects = nil, nil
-		r.record(events, len(effects) > 0)
-		if r.detached && r.err != nil {
-			continue // nobody is told of what the journal does not have: the next process comes to the same
-		}
-		for _, b := range r.outs {
-			b.add(events)
+		r.untold = append(r.untold, events...)
+		if r.record(events, len(effects) > 0) {
+			r.tell()
 		}
 		if r.detached {
 			continue // the next process comes to the same effects
@@ -272,12 +270,24 @@ func (r *runner) flush() {
 	}
 }
 
+// tell hands on what the journal has. Nobody is told of what it does not take
+// of a run that is let go of: the next process comes to the same.
+func (r *runner) tell() {
+	if !r.detached || r.err == nil {
+		for _, b := range r.outs {
+			b.add(r.untold)
+		}
+	}
+	r.untold = nil
+}
+
 // record journals the batch. What decides nothing, and a resumed run is told
 // again by the host, waits for the next batch: the start of a job StartDelay at
-// most, its end EndDelay. That saves most short jobs a write to disk each.
-func (r *runner) record(events []Event, effects bool) {
+// most, its end EndDelay. That saves most short jobs a write to disk each. It
+// reports whether the batch may be told: ends wait for the journal.
+func (r *runner) record(events []Event, effects bool) bool {
 	if r.e.Journal == nil {
-		return
+		return true
 	}
 	r.unwritten = append(r.unwritten, events...)
 	delay := StartDelay
@@ -293,10 +303,14 @@ func (r *runner) record(events []Event, effects bool) {
 	switch {
 	case effects:
 		r.write()
+		return true
 	case len(r.unwritten) > 0 && (r.late == nil || delay < r.lateIn):
 		stopTimer(r.late)
-		r.late, r.lateIn = time.AfterFunc(delay, func() { r.post(r.write) }), delay
+		r.late, r.lateIn = time.AfterFunc(delay, func() {
+			r.post(func() { r.write(); r.tell() })
+		}), delay
 	}
+	return delay == StartDelay
 }
 
 // write journals what is not in the journal yet. When it cannot, the run is
@@ -321,6 +335,7 @@ func (r *runner) write() {
 // leave ends a run that is let go of, and returns what Run does.
 func (r *runner) leave() error {
 	r.write()
+	r.tell()
 	r.close(DetachDrain)
 	if r.err != nil {
 		return fmt.Errorf("%w: %w", ErrDetached, r.err)
