@@ -24,9 +24,9 @@ type soakSample struct {
 // which must stay known.
 const soakRow = 512
 
-// TestChaosSoak has one agent serve runs of three jobs for as long as
+// TestChaosSoakAgent has one agent serve runs of three jobs for as long as
 // CROMT_CHAOS_SOAK says, and looks whether it grows.
-func TestChaosSoak(t *testing.T) {
+func TestChaosSoakAgent(t *testing.T) {
 	length, err := time.ParseDuration(os.Getenv("CROMT_CHAOS_SOAK"))
 	if err != nil {
 		t.Log("CROMT_CHAOS_SOAK=60m has an agent serve runs for an hour")
