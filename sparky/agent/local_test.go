@@ -87,7 +87,7 @@ func TestPipe(t *testing.T) {
 	if err := a.SetDeadline(time.Time{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.SetWriteDeadline(time.Now().Add(10 * time.Millisecond)); err != nil {
+	if err := b.SetWriteDeadline(time.Now().Add(300 * time.Millisecond)); err != nil {
 		t.Fatal(err)
 	}
 	n, err := b.Write(make([]byte, 1<<20))
