@@ -267,7 +267,7 @@ func TestWebhookCutsSlowSenders(t *testing.T) {
 					t.Errorf("sender %d is never cut off", i)
 				}
 			})
-			go io.Copy(io.Discard, c) //nolint:errcheck // until it is closed
+			go io.Copy(io.Discard, c) // until it is closed
 		}
 		all.Wait()
 		runtime.ReadMemStats(&after)

@@ -14,8 +14,8 @@ import (
 )
 
 var (
-	refused = fmt.Errorf("%w: bad token: %w", flow.ErrRefused, flow.ErrNotStarted)
-	hangs   = flowtest.Step{Run: 1000 * time.Hour}
+	errToken = fmt.Errorf("%w: bad token: %w", flow.ErrRefused, flow.ErrNotStarted)
+	hangs    = flowtest.Step{Run: 1000 * time.Hour}
 )
 
 // endCase is a run and how it ends: alone, and when its process is gone after
@@ -65,7 +65,7 @@ func TestEnds(t *testing.T) {
 				a.FailFast, a.Retry.Limit = true, 1
 				return s.roots("a")
 			},
-			steps: map[string]flowtest.Step{"a@h1": {Queue: time.Second, Err: refused}, "a@h2": {Run: time.Minute, Result: fail, Deaf: true}},
+			steps: map[string]flowtest.Step{"a@h1": {Queue: time.Second, Err: errToken}, "a@h2": {Run: time.Minute, Result: fail, Deaf: true}},
 			want:  "a=failure/infrastructure a@h2=failure/task a/1 a@h2/1",
 		},
 		{

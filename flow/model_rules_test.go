@@ -18,7 +18,6 @@ type rules struct {
 	halt    flow.Conclusion        // of the run, if it was
 	jobs    map[*flow.Job]*ruled
 	wrong   []string
-	last    time.Time
 }
 
 // ruled is what is known of a job.

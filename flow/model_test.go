@@ -228,7 +228,7 @@ func (s *schedule) attempt(j *flow.Job, number int) flowtest.Step {
 
 // halt is the conclusion of a run that is cancelled.
 func (s *schedule) halt() flow.Conclusion {
-	if s.cause == context.DeadlineExceeded {
+	if errors.Is(s.cause, context.DeadlineExceeded) {
 		return flow.TimedOut
 	}
 	return flow.Cancelled

@@ -93,7 +93,7 @@ func TestHostileHosts(t *testing.T) {
 		{"for ever running", "/status/", say("0")},
 		{"success without a report", "", func(w http.ResponseWriter, r *http.Request) {
 			if strings.HasPrefix(r.URL.Path, "/report") {
-				w.WriteHeader(404)
+				w.WriteHeader(http.StatusNotFound)
 				return
 			}
 			_, _ = io.WriteString(w, "1")
