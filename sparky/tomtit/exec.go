@@ -108,7 +108,7 @@ func openOutput(cmd *exec.Cmd) (*output, error) {
 
 // same reports whether both are one Writer; values that cannot be compared are not.
 func same(a, b io.Writer) bool {
-	defer func() { _ = recover() }() //nolint:errcheck // of the comparison
+	defer func() { _ = recover() }() // of the comparison
 	return a == b
 }
 
