@@ -55,3 +55,9 @@ func (s *Store) Uncarried() (int, error) {
 	}
 	return int(binary.NativeEndian.Uint32(data[16:])) - int(binary.NativeEndian.Uint32(data[96:])), nil
 }
+
+// LoseEnd makes the end of all work that is to come look as if the database
+// had not taken it.
+func (s *Store) LoseEnd(ctx context.Context) (int64, error) {
+	return conn{s.db, s.dialect}.exec(ctx, `UPDATE river_job SET state = 'running' WHERE kind = 'work' AND state IN ('available', 'scheduled')`)
+}

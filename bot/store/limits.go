@@ -56,6 +56,10 @@ const (
 	// half a millisecond of a core, and there are two queues.
 	fetchCooldown = 5 * time.Millisecond
 	fetchPoll     = 500 * time.Millisecond
+	// reclaimAfter is how long work may be nobody's that this process is said
+	// to be at: the queue notes ends within a quarter of a second, and starts at
+	// once.
+	reclaimAfter = 5 * time.Second
 	// deliverTimeout of turning one delivery into runs.
 	deliverTimeout = 2 * time.Minute
 	// workTimeout of one slice of a run; slices are meant to take seconds.

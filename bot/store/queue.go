@@ -71,14 +71,16 @@ type Queue struct {
 	client *river.Client[*sql.Tx]
 	stop   context.CancelFunc
 	tasks  sync.WaitGroup
+	inHand sync.Map // what workers are at, by the queue's id
 }
 
 // Start begins to work. What dead processes left behind is taken up at once,
 // and looked for ever after, every quarter of a lease.
 func (s *Store) Start(ctx context.Context, w Workers) (*Queue, error) {
+	q := &Queue{s: s}
 	workers := river.NewWorkers()
-	river.AddWorker(workers, &deliverWorker{s: s, f: w.Deliver})
-	river.AddWorker(workers, &runWorker{s: s, f: w.Work})
+	river.AddWorker(workers, &deliverWorker{q: q, s: s, f: w.Deliver})
+	river.AddWorker(workers, &runWorker{q: q, s: s, f: w.Work})
 	client, err := river.NewClient(wakingDriver{s.dialect.river(s.db), s.waker}, &river.Config{
 		ID:     s.id,
 		Logger: s.logger,
@@ -106,7 +108,7 @@ func (s *Store) Start(ctx context.Context, w Workers) (*Queue, error) {
 		stop()
 		return nil, fmt.Errorf("queue start: %w", err)
 	}
-	q := &Queue{s: s, client: client, stop: stop}
+	q.client, q.stop = client, stop
 	q.tasks.Go(func() { q.recoverLoop(background) })
 	q.tasks.Go(func() { q.wakeSnoozed(background) })
 	return q, nil
@@ -125,6 +127,12 @@ func (q *Queue) Stop(ctx context.Context) error {
 		return fmt.Errorf("queue stop: %w", err)
 	}
 	return nil
+}
+
+// hold notes that a worker is at it, until it is not.
+func (q *Queue) hold(id int64) (drop func()) {
+	q.inHand.Store(id, true)
+	return func() { q.inHand.Delete(id) }
 }
 
 func positive(n, otherwise int) int {
@@ -147,6 +155,7 @@ func (retryPolicy) NextRetry(job *rivertype.JobRow) time.Time {
 
 type deliverWorker struct {
 	river.WorkerDefaults[deliverArgs]
+	q *Queue
 	s *Store
 	f func(ctx context.Context, delivery int64) error
 }
@@ -155,6 +164,7 @@ func (*deliverWorker) Timeout(*river.Job[deliverArgs]) time.Duration { return de
 
 // Work implements river.Worker.
 func (w *deliverWorker) Work(ctx context.Context, job *river.Job[deliverArgs]) error {
+	defer w.q.hold(job.ID)()
 	id := job.Args.Delivery
 	done, err := w.s.isProcessed(ctx, id)
 	if err != nil || done {
@@ -174,12 +184,14 @@ func (w *deliverWorker) Work(ctx context.Context, job *river.Job[deliverArgs]) e
 
 type runWorker struct {
 	river.WorkerDefaults[workArgs]
+	q *Queue
 	s *Store
 	f func(ctx context.Context, run string) (time.Duration, error)
 }
 
 // Work implements river.Worker.
 func (w *runWorker) Work(ctx context.Context, job *river.Job[workArgs]) error {
+	defer w.q.hold(job.ID)()
 	run := job.Args.Run
 	if err := w.s.heed(ctx, run); err != nil {
 		return err

@@ -183,6 +183,39 @@ func TestWork(t *testing.T) {
 	})
 }
 
+// Work that the queue takes for running, and that nobody works, is taken up
+// again; what a worker has in hand is not.
+func TestReclaim(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, address string) {
+		s := open(t, address)
+		works := make(collector[string], 100)
+		held := make(chan struct{})
+		q := start(t, s, store.Workers{Work: func(_ context.Context, run string) (time.Duration, error) {
+			works <- run
+			if run == "run-10002" {
+				<-held
+			}
+			return time.Hour, nil
+		}})
+		defer stop(t, q)
+		defer close(held)
+		create(t, s, aRun(1))
+		works.next(t)
+		until(t, func() bool { return value[int64](t)(s.LoseEnd(t.Context())) == 1 })
+		create(t, s, aRun(2))
+		if got := works.next(t); got != "run-10002" {
+			t.Fatalf("%s was taken up again at once", got)
+		}
+		for range 2 { // the second time it has been in hand for longer than the first
+			if got := works.next(t); got != "run-10001" {
+				t.Errorf("%s was taken up again", got)
+			}
+			until(t, func() bool { return value[int64](t)(s.LoseEnd(t.Context())) == 1 })
+		}
+	})
+}
+
 func TestWaitingRun(t *testing.T) {
 	each(t, func(t *testing.T, address string) {
 		s := open(t, address)

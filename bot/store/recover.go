@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -10,13 +11,17 @@ import (
 func (q *Queue) recoverLoop(ctx context.Context) {
 	tick := time.NewTicker(q.s.lease / heartbeats)
 	defer tick.Stop()
+	var suspects map[int64]suspect
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		if err := q.s.recover(ctx); err != nil && ctx.Err() == nil {
+		err := q.s.recover(ctx)
+		var rerr error
+		suspects, rerr = q.reclaim(ctx, suspects)
+		if err = errors.Join(err, rerr); err != nil && ctx.Err() == nil {
 			q.s.logger.Warn("queue", "error", err)
 		}
 	}
