@@ -43,10 +43,21 @@ type shell struct {
 	env  map[string]string // the runner's; nothing else is passed on
 }
 
+// standardLibrary has what stand-ins are made of built once, as the script
+// builds: they are built side by side, and each would build it.
+var standardLibrary = sync.OnceValues(func() ([]byte, error) {
+	cmd := exec.Command("go", "build", "fmt", "os", "strings")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-trimpath")
+	return cmd.CombinedOutput()
+})
+
 // newShell makes a checkout that is no release, whose source is a stand-in.
 func newShell(t *testing.T) *shell {
 	t.Helper()
 	t.Parallel()
+	if out, err := standardLibrary(); err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
 	base := filepath.Join(t.TempDir(), "on a runner")
 	s := &shell{t: t, root: filepath.Join(base, "the action")}
 	script, err := os.ReadFile("../../.github/action/cromt.sh")
