@@ -1,4 +1,4 @@
-# Targets: build, check (vet, lint, test), cross, bench, fuzz, chaos, release, clean.
+# Targets: build, check (vet, lint, test), race, cross, bench, fuzz, chaos, release, clean.
 GO      ?= go
 GOLANGCI ?= golangci-lint
 GOLANGCI_PKG := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -8,7 +8,7 @@ FUZZTIME ?= 60s
 
 export PATH := $(PATH):$(shell $(GO) env GOPATH)/bin
 
-.PHONY: build check vet cross lint workflows test bench fuzz chaos release clean
+.PHONY: build check vet cross lint workflows test race bench fuzz chaos release clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags="-s -w" -o cromt ./cmd/cromt
@@ -33,9 +33,14 @@ workflows:
 	@command -v actionlint >/dev/null || $(GO) install $(ACTIONLINT_PKG)
 	actionlint
 
-test: workflows
+# All tests are built with the race detector. The processes that they start are
+# the plain program, several times as quick; those of race are not.
+test: workflows build
 	@command -v act >/dev/null || $(GO) install $(ACT_PKG)
-	$(GO) test -race -parallel 4 -timeout 25m ./...
+	CROMT_BINARY=$(CURDIR)/cromt $(GO) test -race -parallel 4 -timeout 25m ./...
+
+race:
+	$(GO) test -race -parallel 4 -timeout 60m ./cmd/cromt
 
 # All figures of the README as one table, printed and written to BENCH_TABLE; needs a quiet machine for some twenty
 # minutes. Compared with the others that are installed, among make, ninja, rake, and

@@ -72,7 +72,7 @@ type chaosPlan struct {
 	// fault is what goes wrong; nil: what passes soon.
 	fault  func(*rand.Rand, *http.Request) *githubtest.Fault
 	limits bool          // GitHub's are in force
-	limit  time.Duration // of the test; 0: three minutes
+	limit  time.Duration // of the test; 0: eight minutes, several times what it takes
 }
 
 // chaos is the App while much goes wrong around it.
@@ -304,7 +304,7 @@ func (c *chaos) tryStart(i int, r *restart) error {
 func (c *chaos) context() (context.Context, context.CancelFunc) {
 	limit := c.plan.limit
 	if limit == 0 {
-		limit = 3 * time.Minute
+		limit = 8 * time.Minute
 	}
 	return context.WithTimeout(c.t.Context(), limit)
 }
