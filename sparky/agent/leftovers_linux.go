@@ -2,6 +2,7 @@ package agent
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -18,14 +19,17 @@ func killLeftovers(markers []string) error {
 	}
 	end := time.Now().Add(leftoverPatience)
 	for pause := time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
-		left := marked(markers)
-		if len(left) == 0 {
+		left, err := marked(markers)
+		if err == nil && len(left) == 0 {
 			return nil
 		}
 		for _, pid := range left {
 			_ = syscall.Kill(pid, syscall.SIGKILL) // it may be gone
 		}
 		if time.Now().After(end) {
+			if err != nil {
+				return fmt.Errorf("processes cannot be looked for: %w", err)
+			}
 			return fmt.Errorf("%d processes do not end, the first is %d", len(left), left[0])
 		}
 		time.Sleep(pause)
@@ -33,15 +37,15 @@ func killLeftovers(markers []string) error {
 }
 
 // marked returns the processes whose environment has one of the markers.
-// Zombies have none.
-func marked(markers []string) []int {
+// Zombies have none. The error says that it could not look.
+func marked(markers []string) ([]int, error) {
 	wanted := make([][]byte, len(markers))
 	for i, m := range markers {
 		wanted[i] = []byte(m)
 	}
 	proc, err := os.Open("/proc")
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	defer proc.Close()
 	names, _ := proc.Readdirnames(-1) // what could be read is looked at
@@ -52,6 +56,9 @@ func marked(markers []string) []int {
 			continue
 		}
 		env, err := os.ReadFile("/proc/" + name + "/environ")
+		if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+			return found, err
+		}
 		if err != nil || !bytes.Contains(env, []byte(markerName)) {
 			continue
 		}
@@ -62,5 +69,5 @@ func marked(markers []string) []int {
 			}
 		}
 	}
-	return found
+	return found, nil
 }

@@ -49,6 +49,9 @@ const (
 	// sweepTime bounds the search for processes that outlive a KILL: those
 	// left sleep in the kernel, and waiting longer does not end them.
 	sweepTime = 5 * time.Second
+	// descriptorPatience is how long a look for processes waits for descriptors
+	// in all: jobs that end give theirs back.
+	descriptorPatience = 10 * time.Second
 	// sweepPause between two looks at /proc while processes are ending.
 	sweepPause = 20 * time.Millisecond
 	// maxProbes is how many process ids are looked at one by one; reading all

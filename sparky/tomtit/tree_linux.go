@@ -3,6 +3,7 @@ package tomtit
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"strconv"
@@ -18,6 +19,8 @@ type tree struct {
 	marker string
 	others map[int]uint64 // outside the leader's group: pid to start time
 	born   uint64         // start time of the leader; 0: not read yet
+	// lacking is since when this process lacks descriptors to look with.
+	lacking time.Time
 }
 
 func newTree(cmd *exec.Cmd) *tree {
@@ -123,7 +126,7 @@ func (p process) dead() bool { return p.state == 'Z' || p.state == 'X' }
 
 // signal sends sig to the leader's group and to the others that belong to it.
 func (t *tree) signal(sig syscall.Signal) {
-	t.find(readAll())
+	t.find(t.readAll())
 	_ = syscall.Kill(-t.leader, sig)
 	for pid := range t.others {
 		_ = syscall.Kill(pid, sig)
@@ -132,7 +135,7 @@ func (t *tree) signal(sig syscall.Signal) {
 
 // alive reports whether a process of the tree, the leader aside, still runs.
 func (t *tree) alive() bool {
-	return t.find(readAll()) > 0
+	return t.find(t.readAll()) > 0
 }
 
 // killAll ends whatever is left besides the leader, which has exited or gets
@@ -144,7 +147,7 @@ func (t *tree) killAll() {
 		return
 	}
 	for end := time.Now().Add(sweepTime); time.Now().Before(end); time.Sleep(sweepPause / 10) {
-		if t.find(readAll()) == 0 {
+		if t.find(t.readAll()) == 0 {
 			return
 		}
 		_ = syscall.Kill(-t.leader, syscall.SIGKILL)
@@ -193,7 +196,11 @@ func (t *tree) hasMarker(p process) bool {
 		return false
 	}
 	for range markerReads {
-		env, err := os.ReadFile("/proc/" + strconv.Itoa(p.pid) + "/environ")
+		var env []byte
+		err := t.patiently(func() (err error) {
+			env, err = os.ReadFile("/proc/" + strconv.Itoa(p.pid) + "/environ")
+			return err
+		})
 		if err != nil {
 			return false
 		}
@@ -217,7 +224,7 @@ const (
 
 func (t *tree) leaderStart() uint64 {
 	if t.born == 0 {
-		p, _ := readProcess(t.leader)
+		p, _ := t.readProcess(t.leader)
 		t.born = max(p.start, 1)
 	}
 	return t.born
@@ -228,7 +235,7 @@ func (t *tree) leaderStart() uint64 {
 func (t *tree) nothingRecent() bool {
 	from := t.leader
 	for range 4 {
-		last := lastPid()
+		last := t.lastPid()
 		if last < from || last-from > maxProbes {
 			return false
 		}
@@ -237,7 +244,7 @@ func (t *tree) nothingRecent() bool {
 			if t.isForeign(pid) {
 				continue
 			}
-			if p, ok := readProcess(pid); ok {
+			if p, ok := t.readProcess(pid); ok {
 				ps = append(ps, p)
 			}
 		}
@@ -262,9 +269,9 @@ func (t *tree) isForeign(pid int) bool {
 }
 
 // lastPid returns the id that was given to a process last, 0 if not known.
-func lastPid() int {
+func (t *tree) lastPid() int {
 	var buf [128]byte
-	n := readFile("/proc/loadavg", buf[:])
+	n := t.readFile("/proc/loadavg", buf[:])
 	fields := bytes.Fields(buf[:n])
 	if len(fields) == 0 {
 		return 0
@@ -273,9 +280,31 @@ func lastPid() int {
 	return last
 }
 
+// patiently opens something again while this process lacks descriptors: what
+// it cannot see it would take for gone. It waits for descriptorPatience in all.
+func (t *tree) patiently(open func() error) error {
+	for {
+		err := open()
+		if !errors.Is(err, syscall.EMFILE) && !errors.Is(err, syscall.ENFILE) {
+			return err
+		}
+		if t.lacking.IsZero() {
+			t.lacking = time.Now()
+		}
+		if time.Since(t.lacking) > descriptorPatience {
+			return err
+		}
+		time.Sleep(sweepPause)
+	}
+}
+
 // readAll reads all processes.
-func readAll() []process {
-	dir, err := os.Open("/proc")
+func (t *tree) readAll() []process {
+	var dir *os.File
+	err := t.patiently(func() (err error) {
+		dir, err = os.Open("/proc")
+		return err
+	})
 	if err != nil {
 		return nil
 	}
@@ -284,7 +313,7 @@ func readAll() []process {
 	ps := make([]process, 0, len(names))
 	for _, name := range names {
 		if pid, err := strconv.Atoi(name); err == nil {
-			if p, ok := readProcess(pid); ok {
+			if p, ok := t.readProcess(pid); ok {
 				ps = append(ps, p)
 			}
 		}
@@ -292,9 +321,9 @@ func readAll() []process {
 	return ps
 }
 
-func readProcess(pid int) (process, bool) {
+func (t *tree) readProcess(pid int) (process, bool) {
 	var buf [1024]byte
-	n := readFile("/proc/"+strconv.Itoa(pid)+"/stat", buf[:])
+	n := t.readFile("/proc/"+strconv.Itoa(pid)+"/stat", buf[:])
 	// The name, in parentheses, may hold anything.
 	fields := bytes.Fields(buf[bytes.LastIndexByte(buf[:n], ')')+1 : n])
 	if len(fields) < 20 {
@@ -310,8 +339,12 @@ func readProcess(pid int) (process, bool) {
 
 // readFile reads a small file of /proc without the poller, which costs more
 // than the reading.
-func readFile(path string, buf []byte) int {
-	fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+func (t *tree) readFile(path string, buf []byte) int {
+	var fd int
+	err := t.patiently(func() (err error) {
+		fd, err = syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+		return err
+	})
 	if err != nil {
 		return 0
 	}
