@@ -79,8 +79,8 @@ type Queue struct {
 func (s *Store) Start(ctx context.Context, w Workers) (*Queue, error) {
 	q := &Queue{s: s}
 	workers := river.NewWorkers()
-	river.AddWorker(workers, &deliverWorker{q: q, s: s, f: w.Deliver})
-	river.AddWorker(workers, &runWorker{q: q, s: s, f: w.Work})
+	river.AddWorker(workers, &deliverWorker{q: q, f: w.Deliver})
+	river.AddWorker(workers, &runWorker{q: q, f: w.Work})
 	client, err := river.NewClient(wakingDriver{s.dialect.river(s.db), s.waker}, &river.Config{
 		ID:     s.id,
 		Logger: s.logger,
@@ -156,7 +156,6 @@ func (retryPolicy) NextRetry(job *rivertype.JobRow) time.Time {
 type deliverWorker struct {
 	river.WorkerDefaults[deliverArgs]
 	q *Queue
-	s *Store
 	f func(ctx context.Context, delivery int64) error
 }
 
@@ -166,26 +165,25 @@ func (*deliverWorker) Timeout(*river.Job[deliverArgs]) time.Duration { return de
 func (w *deliverWorker) Work(ctx context.Context, job *river.Job[deliverArgs]) error {
 	defer w.q.hold(job.ID)()
 	id := job.Args.Delivery
-	done, err := w.s.isProcessed(ctx, id)
+	done, err := w.q.s.isProcessed(ctx, id)
 	if err != nil || done {
 		return err
 	}
-	err = w.s.guard(func() error { return w.f(ctx, id) })
+	err = w.q.s.guard(func() error { return w.f(ctx, id) })
 	if err != nil {
 		last := job.Attempt >= job.MaxAttempts
-		w.s.logger.Warn("delivery", "delivery", id, "error", err, "given_up", last)
-		return errors.Join(err, w.s.deliveryFailed(context.WithoutCancel(ctx), id, err, last))
+		w.q.s.logger.Warn("delivery", "delivery", id, "error", err, "given_up", last)
+		return errors.Join(err, w.q.s.deliveryFailed(context.WithoutCancel(ctx), id, err, last))
 	}
-	if done, err := w.s.isProcessed(ctx, id); err != nil || done { // most mark it themselves
+	if done, err := w.q.s.isProcessed(ctx, id); err != nil || done { // most mark it themselves
 		return err
 	}
-	return w.s.Tx(ctx, func(ctx context.Context, tx *Tx) error { return tx.Processed(ctx, id) })
+	return w.q.s.Tx(ctx, func(ctx context.Context, tx *Tx) error { return tx.Processed(ctx, id) })
 }
 
 type runWorker struct {
 	river.WorkerDefaults[workArgs]
 	q *Queue
-	s *Store
 	f func(ctx context.Context, run string) (time.Duration, error)
 }
 
@@ -193,23 +191,23 @@ type runWorker struct {
 func (w *runWorker) Work(ctx context.Context, job *river.Job[workArgs]) error {
 	defer w.q.hold(job.ID)()
 	run := job.Args.Run
-	if err := w.s.heed(ctx, run); err != nil {
+	if err := w.q.s.heed(ctx, run); err != nil {
 		return err
 	}
 	var again time.Duration
-	err := w.s.guard(func() (err error) {
+	err := w.q.s.guard(func() (err error) {
 		again, err = w.f(ctx, run)
 		return err
 	})
 	switch {
 	case errors.Is(err, ErrClaimed), errors.Is(err, ErrFenced):
-		again = w.s.lease / heartbeats
+		again = w.q.s.lease / heartbeats
 	case err != nil:
-		w.s.logger.Warn("run", "run", run, "error", err)
+		w.q.s.logger.Warn("run", "run", run, "error", err)
 		return err
 	}
 	var due, woken bool
-	err = w.s.reader().row(ctx, `SELECT `+isDue+`, l.woken FROM runs r JOIN leases l ON l.run = r.id WHERE r.id = ?`, run).Scan(&due, &woken)
+	err = w.q.s.reader().row(ctx, `SELECT `+isDue+`, l.woken FROM runs r JOIN leases l ON l.run = r.id WHERE r.id = ?`, run).Scan(&due, &woken)
 	switch {
 	case errors.Is(err, sql.ErrNoRows): // pruned
 		return nil

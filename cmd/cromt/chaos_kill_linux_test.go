@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/cromt/cromt/flow"
+	"github.com/cromt/cromt/sparky/sparkytest"
 )
 
 // tally counts what the chaos has done, over several sites.
@@ -57,22 +58,32 @@ func (c *tally) log(t *testing.T, began time.Time) {
 // would have.
 func TestChaosKillRun(t *testing.T) {
 	t.Parallel()
+	killSites(t, chaosCount(14, 1000), chaosCount(2, 6), 0, func(s *chaosSite, left *atomic.Int64, c *tally) func() *account {
+		r := newRelay(s.t, s.addr)
+		return func() *account { return s.killRuns(r, left, c) }
+	})
+}
+
+// killSites has several sites, each with random numbers of its own from the
+// first on, carry out one flow after the other until so many kills have been.
+func killSites(t *testing.T, kills, sites int, first uint64, begin func(s *chaosSite, left *atomic.Int64, c *tally) (flow func() *account)) {
+	t.Helper()
 	seed, began := chaosSeed(t), time.Now()
-	watchCommandLines(t)
+	sparkytest.WatchCommandLines(t, chaosSecret)
 	var c tally
 	defer func() { c.log(t, began) }()
 	var left atomic.Int64
-	left.Store(int64(chaosCount(14, 1000)))
+	left.Store(int64(kills))
 	t.Run("sites", func(t *testing.T) {
-		for i := range chaosCount(2, 6) {
+		for i := range sites {
 			t.Run(fmt.Sprint(i), func(t *testing.T) {
 				t.Parallel()
-				s := newChaosSite(t, rand.New(rand.NewPCG(seed, uint64(i))))
+				s := newChaosSite(t, rand.New(rand.NewPCG(seed, first+uint64(i))))
 				s.startAgent()
-				r := newRelay(t, s.addr)
+				flow := begin(s, &left, &c)
 				var done []*account
 				for left.Load() > 0 && !t.Failed() {
-					done = append(done, s.killRuns(r, &left, &c))
+					done = append(done, flow())
 				}
 				s.settle(done)
 			})
@@ -202,25 +213,8 @@ func (r *relay) first() time.Time {
 // nothing is left of it.
 func TestChaosKillAgent(t *testing.T) {
 	t.Parallel()
-	seed, began := chaosSeed(t), time.Now()
-	watchCommandLines(t)
-	var c tally
-	defer func() { c.log(t, began) }()
-	var left atomic.Int64
-	left.Store(int64(chaosCount(8, 1000)))
-	t.Run("sites", func(t *testing.T) {
-		for i := range chaosCount(2, 8) {
-			t.Run(fmt.Sprint(i), func(t *testing.T) {
-				t.Parallel()
-				s := newChaosSite(t, rand.New(rand.NewPCG(seed, uint64(100+i))))
-				s.startAgent()
-				var done []*account
-				for left.Load() > 0 && !t.Failed() {
-					done = append(done, s.killAgents(&left, &c))
-				}
-				s.settle(done)
-			})
-		}
+	killSites(t, chaosCount(8, 1000), chaosCount(2, 8), 100, func(s *chaosSite, left *atomic.Int64, c *tally) func() *account {
+		return func() *account { return s.killAgents(left, c) }
 	})
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/cromt/cromt/flow"
 	"github.com/cromt/cromt/sparky"
+	"github.com/cromt/cromt/sparky/sparkytest"
 )
 
 // machineFault is something that a machine does to the agent, or to cromt run,
@@ -36,7 +37,7 @@ type machineFault struct {
 func TestChaosMachine(t *testing.T) {
 	t.Parallel()
 	seed, began := chaosSeed(t), time.Now()
-	watchCommandLines(t)
+	sparkytest.WatchCommandLines(t, chaosSecret)
 	var c tally
 	defer func() { c.log(t, began) }()
 	t.Run("faults", func(t *testing.T) {

@@ -11,13 +11,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/cromt/cromt/sparky/sparkytest"
 )
 
 // The chaos of cromt run and cromt agent. CROMT_CHAOS=full has it go on for as
@@ -43,19 +44,10 @@ func chaosCount(short, full int) int {
 // chaosSeed returns what the test's random numbers come from, and logs it.
 func chaosSeed(t *testing.T) uint64 {
 	t.Helper()
-	seed := uint64(chaosSeedShort)
 	if chaosFull() {
-		seed = uint64(time.Now().UnixNano())
+		return sparkytest.Seed(t, uint64(time.Now().UnixNano()))
 	}
-	if text := os.Getenv("CROMT_TEST_SEED"); text != "" {
-		n, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		seed = n
-	}
-	t.Logf("CROMT_TEST_SEED=%d", seed)
-	return seed
+	return sparkytest.Seed(t, chaosSeedShort)
 }
 
 // chaosBinary is the program: the one that CROMT_BINARY names, else this test.
@@ -277,33 +269,4 @@ func marked(variable string) (found []string) {
 		}
 	}
 	return found
-}
-
-// watchCommandLines looks for the secret in every process's command line until
-// the test ends.
-func watchCommandLines(t *testing.T) {
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(stopped)
-		tick := time.NewTicker(100 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-stop:
-				return
-			case <-tick.C:
-			}
-			names, _ := filepath.Glob("/proc/[0-9]*/cmdline")
-			for _, name := range names {
-				if data, _ := os.ReadFile(name); bytes.Contains(data, []byte(chaosSecret)) {
-					t.Errorf("the secret is in a command line: %q", data)
-					return
-				}
-			}
-		}
-	}()
-	t.Cleanup(func() {
-		close(stop)
-		<-stopped
-	})
 }

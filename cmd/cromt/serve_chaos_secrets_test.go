@@ -7,12 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
-	"time"
+
+	"github.com/cromt/cromt/sparky/sparkytest"
 )
 
 // hide makes the secrets, and looks from now on that none is in a command line.
@@ -27,28 +30,7 @@ func (c *chaos) hide(site *appSite) {
 		"the hosts' token": "t0ken-of-the-hosts-Wm4", "a flow's secret": "s3cret-of-the-flow-Qx9",
 	}
 	site.file("token", c.secrets["the hosts' token"]+"\n")
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(stopped)
-		tick := time.NewTicker(100 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-stop:
-				return
-			case <-tick.C:
-			}
-			names, _ := filepath.Glob("/proc/[0-9]*/cmdline")
-			for _, name := range names {
-				data, _ := os.ReadFile(name)
-				c.noSecret("a command line", data)
-			}
-		}
-	}()
-	c.t.Cleanup(func() {
-		close(stop)
-		<-stopped
-	})
+	sparkytest.WatchCommandLines(c.t, slices.Collect(maps.Values(c.secrets))...)
 }
 
 // secret gives a repository the flow's.

@@ -20,6 +20,7 @@ import (
 
 	"github.com/cromt/cromt/bot/githubtest"
 	"github.com/cromt/cromt/bot/store/storetest"
+	"github.com/cromt/cromt/sparky/sparkytest"
 )
 
 // chaosShare is how much of the chaos CROMT_CHAOS asks for: 1 for "full", a
@@ -126,7 +127,7 @@ type restart struct {
 func newChaos(t *testing.T, p chaosPlan) *chaos {
 	t.Helper()
 	t.Parallel()
-	seed := chaosSeed(t)
+	seed := sparkytest.Seed(t, uint64(time.Now().UnixNano()))
 	first := bareAppSite(t)
 	c := &chaos{
 		t: t, plan: p, gh: first.gh, dir: first.dir, rng: rand.New(rand.NewPCG(seed, 1)), addrs: make([]atomic.Pointer[string], p.replicas),
@@ -156,21 +157,6 @@ func newChaos(t *testing.T, p chaosPlan) *chaos {
 	}
 	c.gh.Fault(c.fault)
 	return c
-}
-
-// chaosSeed is what all that happens by chance comes from.
-func chaosSeed(t *testing.T) uint64 {
-	t.Helper()
-	seed := uint64(time.Now().UnixNano())
-	if text := os.Getenv("CROMT_TEST_SEED"); text != "" {
-		n, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		seed = n
-	}
-	t.Logf("CROMT_TEST_SEED=%d", seed)
-	return seed
 }
 
 func (c *chaos) database() string {
