@@ -162,7 +162,10 @@ func newRunner(e *Engine, o RunOptions) *runner {
 		is := &invState{Invocation: inv}
 		r.invs[inv] = is
 		for _, j := range inv.Jobs {
-			js := &jobState{Job: j, inv: is, index: len(r.jobs), placing: placing{host: j.Host}}
+			js := &jobState{Job: j, inv: is, index: int32(len(r.jobs)), host: j.Host} //nolint:gosec // at most MaxJobs
+			if j.Pool != "" {
+				js.placing = &placing{}
+			}
 			r.jobs[j] = js
 			is.jobs = append(is.jobs, js)
 		}

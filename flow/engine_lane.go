@@ -43,7 +43,7 @@ func inFileOrder(a, b *jobState) int {
 	if pa.Col != pb.Col {
 		return pa.Col - pb.Col
 	}
-	return a.index - b.index
+	return int(a.index - b.index)
 }
 
 // ready has a job attempted as soon as its lane is free.

@@ -54,13 +54,13 @@ func (k needKeys) of(needs []*Job) []string {
 func (r *runner) jobReport(js *jobState) JobReport {
 	res := js.result
 	if !js.done { // of an after invocation that was not due, or that nothing reached
-		res = Result{Conclusion: Skipped, Error: r.notDue(js.inv)}
+		res = outcome{conclusion: Skipped, error: r.notDue(js.inv)}
 	}
 	rep := JobReport{
 		Key: js.Key, Project: js.inv.Project.Name, Title: js.Title, Host: js.host, Pool: js.Pool, Label: js.Label, Queue: js.Queue,
 		Status:     StatusCompleted,
-		Conclusion: res.Conclusion, Cause: res.Cause, Error: res.Error, SHA: res.Commit,
-		Attempts: js.attempts, Artifacts: res.Artifacts, Kept: res.Kept,
+		Conclusion: res.conclusion, Cause: res.cause, Error: res.error, SHA: res.commit,
+		Attempts: js.attempts, Artifacts: res.artifacts, Kept: res.kept,
 	}
 	if rep.SHA == "" && js.done && len(js.attempts) > 0 {
 		switch js.Source.Kind {
