@@ -25,32 +25,28 @@ type jobState struct {
 	resumed  bool                    // dispatched by a process that is gone, and not attached to yet
 	sending  bool                    // its attempt is decided, and about to be sent
 	over     bool                    // it was cancelled: it is not attempted again, whatever comes
-	done     bool                    // result says how
+	done     bool                    // its report says how
 	doom     error                   // why it is cancelled as soon as it is sent, or attached to
 	sent     time.Time               // when the attempt was sent; zero: not yet
 	timer    *time.Timer             // until the next attempt
 	cancel   context.CancelCauseFunc // of the attempt that runs
-	result   outcome
-	attempts []AttemptReport
-	past     *past       // nil: the history has nothing of the job
-	place    *Placement  // of the attempt at hand; nil: it is on no pool
-	order    *placeOrder // waits for a host; nil: it does not
-	*placing             // nil: it is on no pool
-}
-
-// outcome is what a run keeps of a job's last Result beside its attempts.
-type outcome struct {
-	conclusion    Conclusion
-	cause         Cause
-	error, commit string
-	artifacts     []Artifact
-	kept          string
+	report   *JobReport              // its attempts and its end; report has the rest
+	past     *past                   // nil: the history has nothing of the job
+	place    *Placement              // of the attempt at hand; nil: it is on no pool
+	order    *placeOrder             // waits for a host; nil: it does not
+	*placing                         // nil: it is on no pool
 }
 
 // end is the job's last word.
 func (js *jobState) end(res *Result) {
-	js.done, js.result = true, outcome{res.Conclusion, res.Cause, res.Error, res.Commit, res.Artifacts, res.Kept}
+	js.done = true
+	rep := js.report
+	rep.Conclusion, rep.Cause, rep.Error, rep.SHA = res.Conclusion, res.Cause, res.Error, res.Commit
+	rep.Artifacts, rep.Kept = res.Artifacts, res.Kept
 }
+
+// attempt is the current or last one.
+func (js *jobState) attempt() *AttemptReport { return &js.report.Attempts[len(js.report.Attempts)-1] }
 
 // past is what a history has told of a job.
 type past struct {
@@ -126,12 +122,12 @@ func (r *runner) dispatch(js *jobState, commit string) {
 		if js.sent = (time.Time{}); js.past != nil {
 			js.past.mark = Mark{}
 		}
-		js.attempts = append(js.attempts, AttemptReport{JobID: js.jobID, Host: js.host, Status: StatusQueued, QueuedAt: now})
+		js.report.Attempts = append(js.report.Attempts, AttemptReport{JobID: js.jobID, Host: js.host, Status: StatusQueued, QueuedAt: now})
 		r.emit(Event{Time: now, Kind: JobQueued, Job: js.Job, Attempt: int(js.number), JobID: js.jobID, Host: js.host})
 	}
 	a := Attempt{
 		Run: r.o.ID, Job: js.Job, Host: js.host, Number: int(js.number), JobID: js.jobID, Resumed: js.resumed,
-		SentAt: js.history().mark.SentAt, StartedAt: js.attempts[len(js.attempts)-1].StartedAt,
+		SentAt: js.history().mark.SentAt, StartedAt: js.attempt().StartedAt,
 		Commit: commit, Inputs: inputs, Timeout: js.inv.Timeout, QueueTimeout: js.inv.QueueTimeout,
 	}
 	if js.Source.Kind == SourceOwn {
@@ -220,7 +216,7 @@ func (r *runner) attemptStarted(js *jobState, at time.Time) {
 	if js.done || js.cancel == nil {
 		return
 	}
-	rep := &js.attempts[len(js.attempts)-1]
+	rep := js.attempt()
 	if rep.Status != StatusQueued {
 		return // it is in the history
 	}
@@ -285,7 +281,7 @@ func (js *jobState) interrupt(cause error) bool {
 func (r *runner) attemptEnded(js *jobState, res Result, log string, err error) {
 	js.cancel = nil
 	r.judgeHost(js, &res, err)
-	rep := &js.attempts[len(js.attempts)-1]
+	rep := js.attempt()
 	rep.complete(&res, log)
 	if res.Commit != "" && js.Source.Kind == SourceGit {
 		r.resolved(js.Source, res.Commit)
@@ -371,14 +367,14 @@ func (r *runner) inputs(js *jobState) ([]InputFile, error) {
 	for _, in := range js.In {
 		for i, from := range in.From {
 			fs := r.jobs[from]
-			k := slices.IndexFunc(fs.result.artifacts, func(a Artifact) bool { return a.File == in.File })
+			k := slices.IndexFunc(fs.report.Artifacts, func(a Artifact) bool { return a.File == in.File })
 			if k < 0 {
 				if i == 0 {
-					return nil, fmt.Errorf("artifact %s was not made by %s (%s)", in.File, from.Key, fs.result.conclusion)
+					return nil, fmt.Errorf("artifact %s was not made by %s (%s)", in.File, from.Key, fs.report.Conclusion)
 				}
 				continue
 			}
-			a := fs.result.artifacts[k]
+			a := fs.report.Artifacts[k]
 			if i == 0 {
 				files = append(files, InputFile{Path: in.File, Artifact: a})
 			}

@@ -3,7 +3,7 @@ package flow
 import "slices"
 
 // lane is what of a run happens one at a time: the jobs of one queue-id, or
-// those of one queue on one host.
+// one job.
 type lane struct {
 	busy    bool
 	waiting []*jobState // those that are ready
@@ -49,17 +49,12 @@ func inFileOrder(a, b *jobState) int {
 // ready has a job attempted as soon as its lane is free.
 func (r *runner) ready(js *jobState) {
 	if js.lane == nil {
-		key := "host\x00" + js.Host + "\x00" + js.Queue
-		if js.Pool != "" {
-			key = "job\x00" + js.Key // its queue is its own, wherever it is placed
-		}
-		if js.QueueID != "" {
-			key = "queue-id\x00" + js.QueueID
-		}
-		js.lane = r.lanes[key]
+		js.lane = r.lanes[js.QueueID]
 		if js.lane == nil {
 			js.lane = &lane{}
-			r.lanes[key] = js.lane
+		}
+		if js.QueueID != "" { // without, its queue is its own
+			r.lanes[js.QueueID] = js.lane
 		}
 	}
 	js.lane.waiting = append(js.lane.waiting, js)
@@ -78,6 +73,9 @@ func (r *runner) drive(l *lane) {
 func (r *runner) free(js *jobState) {
 	l := js.lane
 	l.busy = false
+	if js.done {
+		js.lane = nil
+	}
 	if len(l.waiting) > 0 {
 		r.effects = append(r.effects, func() { r.drive(l) })
 	}

@@ -236,7 +236,7 @@ func (m *movedError) verdict(res Result) Result {
 // hostGone takes a job that has not started from a host that is gone or taken
 // out. What runs there goes on, or is lost.
 func (r *runner) hostGone(js *jobState, pl *Placement, why string) {
-	if js.done || js.place != pl || js.attempts[len(js.attempts)-1].Status != StatusQueued {
+	if js.done || js.place != pl || js.attempt().Status != StatusQueued {
 		return
 	}
 	js.interrupt(&movedError{js.host, why})

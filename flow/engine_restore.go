@@ -35,7 +35,7 @@ func (r *runner) restore(history []Event) {
 
 // attach prepares for a job that is, or may be, on its host.
 func (r *runner) attach(js *jobState) {
-	if js.attempts[len(js.attempts)-1].QueuedAt.Before(js.inv.fired) {
+	if js.attempt().QueuedAt.Before(js.inv.fired) {
 		js.doom = errTimeout // the process before this one may not have come to it
 	}
 	if js.Pool != "" {
@@ -62,9 +62,9 @@ func (js *jobState) restore(ev *Event, at int) {
 		js.number, js.jobID, js.resumed = int32(ev.Attempt), ev.JobID, true //nolint:gosec // of this run's own attempts
 		was := js.remember()
 		was.mark, was.final = Mark{SentAt: ev.Time}, nil
-		js.attempts = append(js.attempts, AttemptReport{JobID: ev.JobID, Host: ev.Host, Status: StatusQueued, QueuedAt: ev.Time})
+		js.report.Attempts = append(js.report.Attempts, AttemptReport{JobID: ev.JobID, Host: ev.Host, Status: StatusQueued, QueuedAt: ev.Time})
 	case JobStarted:
-		rep := &js.attempts[len(js.attempts)-1]
+		rep := js.attempt()
 		rep.Status, rep.StartedAt = StatusInProgress, ev.Time
 		if js.inv.clock.IsZero() {
 			js.inv.clock = ev.Time
@@ -73,7 +73,7 @@ func (js *jobState) restore(ev *Event, at int) {
 		js.remember().mark = *ev.Mark
 	case AttemptCompleted:
 		js.resumed = false
-		rep, res := &js.attempts[len(js.attempts)-1], ev.Result
+		rep, res := js.attempt(), ev.Result
 		rep.complete(res, ev.Log)
 		js.avoidIf(res)
 		if ev.RetryAt.IsZero() {

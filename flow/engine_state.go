@@ -79,7 +79,7 @@ func (r *runner) begin(is *invState) {
 		}
 		is.skipped = bs.skipped
 		if bs.failed != nil {
-			is.skipped = fmt.Sprintf("because %s %s", bs.failed.Key, pastTense(bs.failed.result.conclusion))
+			is.skipped = fmt.Sprintf("because %s %s", bs.failed.Key, pastTense(bs.failed.report.Conclusion))
 		}
 		break
 	}
@@ -155,12 +155,12 @@ func (r *runner) conclude(js *jobState, res Result) {
 // jobEnded counts a job that is done for its invocation.
 func (r *runner) jobEnded(js *jobState) {
 	is := js.inv
-	c := js.result.conclusion
+	c := js.report.Conclusion
 	if !c.Passed() && c != Skipped {
 		if is.failed == nil {
 			is.failed = js
 		}
-		if c != Cancelled && js.result.kept == "" { // what failed in another run stops nothing in this one
+		if c != Cancelled && js.report.Kept == "" { // what failed in another run stops nothing in this one
 			r.failFast(is)
 		}
 	}

@@ -68,6 +68,19 @@ type Work struct {
 	Needs      []*Job // jobs that must have ended before this one starts; shared by all that need the same
 }
 
+// Trim lets go of what only another plan of the File would need: the entries
+// of its hosts, which may be thousands.
+func (p *Plan) Trim() {
+	for _, project := range p.File.Projects {
+		project.Hosts = nil
+		for _, deps := range [][]Dep{project.Before, project.After} {
+			for i := range deps {
+				deps[i].Hosts = nil
+			}
+		}
+	}
+}
+
 // Worker reports whether the variable says which worker the job is: nobody
 // else gives it a value.
 func (j *Job) Worker(name string) bool {
