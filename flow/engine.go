@@ -126,7 +126,7 @@ type runner struct {
 	invs      map[*Invocation]*invState
 	jobs      map[*Job]*jobState
 	reports   []JobReport // as the plan's jobs
-	lanes     map[string]*lane // by queue-id
+	lanes     map[laneKey]*lane
 	commits   map[Source]*commitState
 	pools     *Pools // nil: the plan needs none
 	poolNames []string
@@ -156,7 +156,7 @@ func newRunner(e *Engine, o RunOptions) *runner {
 		started: time.Now(),
 		invs:    make(map[*Invocation]*invState, len(o.Plan.Invocations)),
 		jobs:    make(map[*Job]*jobState, len(o.Plan.Jobs)),
-		lanes:   make(map[string]*lane),
+		lanes:   make(map[laneKey]*lane),
 		commits: make(map[Source]*commitState),
 		reports: make([]JobReport, len(o.Plan.Jobs)),
 	}

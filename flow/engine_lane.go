@@ -3,10 +3,19 @@ package flow
 import "slices"
 
 // lane is what of a run happens one at a time: the jobs of one queue-id, or
-// one job.
+// those of one queue on one host.
 type lane struct {
+	key     laneKey
+	users   int // jobs that have been ready and have not ended
 	busy    bool
 	waiting []*jobState // those that are ready
+}
+
+// laneKey tells lanes apart, by one of the three.
+type laneKey struct {
+	id          string // queue-id
+	job         string // key of a job on a pool
+	host, queue string
 }
 
 // next takes the waiting job that is listed first in the file, but for one
@@ -49,13 +58,19 @@ func inFileOrder(a, b *jobState) int {
 // ready has a job attempted as soon as its lane is free.
 func (r *runner) ready(js *jobState) {
 	if js.lane == nil {
-		js.lane = r.lanes[js.QueueID]
+		key := laneKey{host: js.Host, queue: js.Queue}
+		switch {
+		case js.QueueID != "":
+			key = laneKey{id: js.QueueID}
+		case js.Pool != "":
+			key = laneKey{job: js.Key} // its queue is its own, wherever it is placed
+		}
+		js.lane = r.lanes[key]
 		if js.lane == nil {
-			js.lane = &lane{}
+			js.lane = &lane{key: key}
+			r.lanes[key] = js.lane
 		}
-		if js.QueueID != "" { // without, its queue is its own
-			r.lanes[js.QueueID] = js.lane
-		}
+		js.lane.users++
 	}
 	js.lane.waiting = append(js.lane.waiting, js)
 	l := js.lane
@@ -74,6 +89,9 @@ func (r *runner) free(js *jobState) {
 	l := js.lane
 	l.busy = false
 	if js.done {
+		if l.users--; l.users == 0 { // the next to need it makes it anew
+			delete(r.lanes, l.key)
+		}
 		js.lane = nil
 	}
 	if len(l.waiting) > 0 {
