@@ -125,7 +125,7 @@ func (r *runner) dispatch(js *jobState, commit string) {
 		js.report.Attempts = append(js.report.Attempts, AttemptReport{JobID: js.jobID, Host: js.host, Status: StatusQueued, QueuedAt: now})
 		r.emit(Event{Time: now, Kind: JobQueued, Job: js.Job, Attempt: int(js.number), JobID: js.jobID, Host: js.host})
 	}
-	a := Attempt{
+	a := &Attempt{
 		Run: r.o.ID, Job: js.Job, Host: js.host, Number: int(js.number), JobID: js.jobID, Resumed: js.resumed,
 		SentAt: js.history().mark.SentAt, StartedAt: js.attempt().StartedAt,
 		Commit: commit, Inputs: inputs, Timeout: js.inv.Timeout, QueueTimeout: js.inv.QueueTimeout,
@@ -137,7 +137,7 @@ func (r *runner) dispatch(js *jobState, commit string) {
 }
 
 // exec runs an attempt in a worker.
-func (r *runner) exec(js *jobState, a Attempt) {
+func (r *runner) exec(js *jobState, a *Attempt) {
 	js.sending = false
 	if cause := js.doom; cause != nil && !a.Resumed { // cancelled between its decision and its dispatch
 		js.doom = nil
@@ -155,10 +155,10 @@ func (r *runner) exec(js *jobState, a Attempt) {
 	a.Started = func(at time.Time) { r.post(func() { r.attemptStarted(js, at) }) }
 	a.Resolved = func(sha string) { r.post(func() { r.resolved(js.Source, sha) }) }
 	r.worker(func() func() {
-		log := r.e.openLog(&a, mark)
+		log := r.e.openLog(a, mark)
 		defer log.close()
 		a.Marked = log.marked
-		res, err := r.e.Executor.Exec(ctx, a, log)
+		res, err := r.e.Executor.Exec(ctx, *a, log)
 		cause := context.Cause(ctx)
 		cancel(nil)
 		return func() {
