@@ -24,15 +24,22 @@ import (
 type Client struct {
 	base  string // URL without trailing slash
 	token string
-	http  http.RoundTripper // redirects, which would carry the token elsewhere, are not followed
+	way
+}
+
+// way leads to a host. Redirects, which would carry the token elsewhere, are
+// not followed.
+type way struct {
+	short http.RoundTripper // for all but files
+	files http.RoundTripper // reads the answer while it sends
 }
 
 // NewClient returns a Client for the host. It opens no connection; errors are
 // those of the configuration.
-func NewClient(c HostConfig) (*Client, error) { return newClient(c, newTransport) }
+func NewClient(c HostConfig) (*Client, error) { return newClient(c, newWay) }
 
 // newClient has the way to a host that has no Transport made by a function.
-func newClient(c HostConfig, transportFor func(HostConfig) (*http.Transport, error)) (*Client, error) {
+func newClient(c HostConfig, wayFor func(HostConfig) (way, error)) (*Client, error) {
 	base := strings.TrimRight(c.URL, "/")
 	u, err := url.Parse(base)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" && (u.Scheme != AgentScheme || c.Transport == nil) {
@@ -46,39 +53,39 @@ func newClient(c HostConfig, transportFor func(HostConfig) (*http.Transport, err
 			return nil, fmt.Errorf("host %s: its token has a character that a header cannot have; is there a line break at its end?", base)
 		}
 	}
-	transport := c.Transport
-	if transport == nil {
-		if transport, err = transportFor(c); err != nil {
+	w := way{c.Transport, c.Transport}
+	if c.Transport == nil {
+		if w, err = wayFor(c); err != nil {
 			return nil, fmt.Errorf("host %s: %w", base, err)
 		}
 	}
-	return &Client{base: base, token: c.Token, http: transport}, nil
+	return &Client{base: base, token: c.Token, way: w}, nil
 }
 
-// transports are shared by the hosts that are reached in the same way: each
-// has a cost of its own, which thousands of hosts would have thousands of times.
-type transports struct{ verified, unverified *http.Transport }
+// ways are shared by the hosts that are reached in the same way: each has a
+// cost of its own, which thousands of hosts would have thousands of times.
+type ways struct{ verified, unverified way }
 
 // of returns the host's way, its own where it differs from the others'.
-func (t *transports) of(c HostConfig) (_ *http.Transport, err error) {
+func (w *ways) of(c HostConfig) (_ way, err error) {
 	if c.Dial != nil || len(c.CA) > 0 {
-		return newTransport(c)
+		return newWay(c)
 	}
-	shared := &t.verified
+	shared := &w.verified
 	if c.InsecureSkipVerify {
-		shared = &t.unverified
+		shared = &w.unverified
 	}
-	if *shared == nil {
-		*shared, err = newTransport(c)
+	if shared.short == nil {
+		*shared, err = newWay(c)
 	}
 	return *shared, err
 }
 
-// newTransport reaches the host at its URL.
-func newTransport(c HostConfig) (*http.Transport, error) {
+// newWay reaches the host at its URL.
+func newWay(c HostConfig) (way, error) {
 	tlsConfig, err := tlsConfig(c)
 	if err != nil {
-		return nil, err
+		return way{}, err
 	}
 	dial := c.Dial
 	if dial == nil {
@@ -87,7 +94,7 @@ func newTransport(c HostConfig) (*http.Transport, error) {
 			KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: keepIdle, Interval: keepProbe, Count: keepCount},
 		}).DialContext
 	}
-	return &http.Transport{
+	return way{&serial{dial: dial, tls: tlsConfig}, &http.Transport{
 		// No proxy: hosts are inside a network, and a proxy would see the token.
 		DialContext:            dial,
 		TLSClientConfig:        tlsConfig,
@@ -95,10 +102,8 @@ func newTransport(c HostConfig) (*http.Transport, error) {
 		MaxIdleConnsPerHost:    maxIdle,
 		IdleConnTimeout:        idleKept,
 		MaxResponseHeaderBytes: maxHeader,
-		ReadBufferSize:         connBuffer,
-		WriteBufferSize:        connBuffer,
 		DisableCompression:     true,
-	}, nil
+	}}, nil
 }
 
 // redactURL returns s without what may be a password.
@@ -138,8 +143,10 @@ func (c *Client) URL() string { return c.base }
 // CloseIdle closes the connections that are not in use.
 // Those of other hosts of an Executor may be among them.
 func (c *Client) CloseIdle() {
-	if t, ok := c.http.(interface{ CloseIdleConnections() }); ok {
-		t.CloseIdleConnections()
+	for _, t := range []http.RoundTripper{c.short, c.files} {
+		if t, ok := t.(interface{ CloseIdleConnections() }); ok {
+			t.CloseIdleConnections()
+		}
 	}
 }
 
@@ -150,6 +157,7 @@ type request struct {
 	path    string
 	body    io.Reader // sent with size bytes
 	size    int64
+	file    bool          // it brings or gets one
 	header  [2]string     // one more: name and value
 	timeout time.Duration // 0: the body's stall limit alone
 }
@@ -182,7 +190,11 @@ func (c *Client) do(ctx context.Context, r request) (resp *http.Response, done f
 	if name, value := r.header[0], r.header[1]; name != "" {
 		req.Header.Set(name, value)
 	}
-	resp, err = c.http.RoundTrip(req)
+	over := c.short
+	if r.file || r.size > shortBody {
+		over = c.files
+	}
+	resp, err = over.RoundTrip(req)
 	if err != nil {
 		done()
 		return nil, nil, transportError(r.op, c.base, connected.Load(), err)

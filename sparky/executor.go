@@ -67,7 +67,7 @@ type Executor struct {
 
 	mu    sync.Mutex
 	hosts map[string]*host
-	ways  transports
+	ways  ways
 	hides map[string]hidden // by the token of the host
 }
 

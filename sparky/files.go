@@ -31,6 +31,7 @@ func (c *Client) PutFile(ctx context.Context, project, jobID, name string, r io.
 		path:   "/file/project/" + project + "/job/" + jobID + "/filename/" + name,
 		body:   io.NopCloser(watch.reader(r)),
 		size:   size,
+		file:   true,
 		header: [2]string{"Content-Type", "application/octet-stream"},
 	}, maxAnswer)
 	if err != nil {
@@ -50,7 +51,7 @@ func (c *Client) GetFile(ctx context.Context, project, jobID, name string) (io.R
 	if err := c.checkFile(op, project, jobID, name); err != nil {
 		return nil, 0, err
 	}
-	return c.stream(ctx, op, "/file/"+project+"/"+jobID+"/"+name, 0)
+	return c.stream(ctx, request{op: op, path: "/file/" + project + "/" + jobID + "/" + name, file: true})
 }
 
 // Report returns what a job has printed so far, as a stream that the caller
@@ -61,14 +62,15 @@ func (c *Client) Report(ctx context.Context, project, jobID string) (io.ReadClos
 	if err != nil {
 		return nil, err
 	}
-	body, _, err := c.stream(ctx, op, path, reportTimeout)
+	body, _, err := c.stream(ctx, request{op: op, path: path, timeout: reportTimeout})
 	return body, err
 }
 
-// stream gets path and returns the body of a 200.
-func (c *Client) stream(ctx context.Context, op, path string, timeout time.Duration) (io.ReadCloser, int64, error) {
+// stream gets what r asks for and returns the body of a 200.
+func (c *Client) stream(ctx context.Context, r request) (io.ReadCloser, int64, error) {
 	ctx, watch := watchStall(ctx)
-	resp, done, err := c.do(ctx, request{op: op, method: http.MethodGet, path: path, timeout: timeout})
+	r.method = http.MethodGet
+	resp, done, err := c.do(ctx, r)
 	if err != nil {
 		watch.stop()
 		return nil, 0, watch.explain(err)
@@ -78,9 +80,9 @@ func (c *Client) stream(ctx context.Context, op, path string, timeout time.Durat
 		_ = resp.Body.Close()
 		done()
 		watch.stop()
-		return nil, 0, statusError(op, c.base, resp.StatusCode, text)
+		return nil, 0, statusError(r.op, c.base, resp.StatusCode, text)
 	}
-	return &streamed{Reader: watch.reader(resp.Body), body: resp.Body, client: c, op: op, watch: watch, done: done}, resp.ContentLength, nil
+	return &streamed{Reader: watch.reader(resp.Body), body: resp.Body, client: c, op: r.op, watch: watch, done: done}, resp.ContentLength, nil
 }
 
 // streamed is the body of an answer; its errors are Errors.

@@ -56,8 +56,11 @@ const (
 	maxQuoted = 200      // characters of a host's words in an error
 	maxIdle   = 16       // idle connections kept to one host: as many jobs as DefaultSlots
 	idleKept  = 90 * time.Second
-	// Most requests fit, and a connection is kept to each of thousands of hosts.
-	connBuffer = 1 << 10 // bytes, to read and to write
+	// shortBody is the most that one goroutine sends before it reads, in bytes:
+	// the buffers of two machines hold more, so that a host that answers before
+	// it has read it all is heard.
+	shortBody    = 64 << 10
+	serialBuffer = 4 << 10 // bytes, to read and to write; most requests fit
 	// A host that is switched off in a long poll is noticed after keepIdle +
 	// keepCount × keepProbe and, since a request that has no answer yet is sent
 	// once more by itself, dialTimeout: 29 s.
