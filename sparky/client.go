@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode"
 )
 
 // Client speaks to one host. It is safe for several goroutines. Every method
@@ -59,6 +60,9 @@ func newClient(c HostConfig, wayFor func(HostConfig) (way, error)) (*Client, err
 			return nil, fmt.Errorf("host %s: %w", base, err)
 		}
 	}
+	if strings.ContainsFunc(u.Hostname(), func(r rune) bool { return r > unicode.MaxASCII }) {
+		w.short = w.files // which knows how such a name is looked up
+	}
 	return &Client{base: base, token: c.Token, way: w}, nil
 }
 
@@ -100,7 +104,7 @@ func newWay(c HostConfig) (way, error) {
 		TLSClientConfig:        tlsConfig,
 		TLSHandshakeTimeout:    dialTimeout,
 		MaxIdleConnsPerHost:    maxIdle,
-		IdleConnTimeout:        idleKept,
+		IdleConnTimeout:        filesKept,
 		MaxResponseHeaderBytes: maxHeader,
 		DisableCompression:     true,
 	}}, nil

@@ -56,6 +56,7 @@ const (
 	maxQuoted = 200      // characters of a host's words in an error
 	maxIdle   = 16       // idle connections kept to one host: as many jobs as DefaultSlots
 	idleKept  = 90 * time.Second
+	filesKept = 5 * time.Second // idle connections for files: those that follow come at once
 	// shortBody is the most that one goroutine sends before it reads, in bytes:
 	// the buffers of two machines hold more, so that a host that answers before
 	// it has read it all is heard.

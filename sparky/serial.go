@@ -125,7 +125,7 @@ func (s *serial) keep(c *serialConn) {
 		s.idle = map[origin][]*serialConn{}
 	}
 	s.idle[c.origin] = append(s.idle[c.origin], c)
-	c.kept = time.AfterFunc(idleKept, func() {
+	c.used, c.expire = true, time.AfterFunc(idleKept, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if slices.Contains(s.idle[c.origin], c) {
@@ -137,7 +137,8 @@ func (s *serial) keep(c *serialConn) {
 
 // remove takes a connection from those that are kept. The caller holds the lock.
 func (s *serial) remove(c *serialConn) {
-	c.kept.Stop()
+	c.expire.Stop()
+	c.expire = nil
 	left := slices.DeleteFunc(s.idle[c.origin], func(other *serialConn) bool { return other == c })
 	if s.idle[c.origin] = left; len(left) == 0 {
 		delete(s.idle, c.origin)
@@ -162,14 +163,19 @@ type serialConn struct {
 	raw      net.Conn // without
 	way      *serial
 	origin   origin
-	kept     *time.Timer // ends the time for which it is kept; nil: it is new
+	used     bool        // before this request
+	expire   *time.Timer // while it is kept
 
 	sent  int     // bytes of the request
-	limit int     // bytes of the answer that may still be read
 	begun bool    // the answer
-	first [1]byte // of the answer, or nothing
-	ahead int     // bytes in first
+	limit int     // bytes of the answer that may still be read
+	first [1]byte // of the answer
+	ahead bool    // first is still to be read
 }
+
+// Close breaks the connection off: the last words of TLS, which nobody waits
+// for, could take seconds.
+func (c *serialConn) Close() error { return c.raw.Close() }
 
 // Write implements io.Writer.
 func (c *serialConn) Write(p []byte) (int, error) {
@@ -178,14 +184,13 @@ func (c *serialConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Read implements io.Reader.
+// Read implements io.Reader, for the answer.
 func (c *serialConn) Read(p []byte) (n int, err error) {
 	switch {
 	case c.limit <= 0:
-		return 0, fmt.Errorf("the answer has a header of more than %d bytes", maxHeader)
-	case c.ahead > 0:
-		n = copy(p, c.first[:c.ahead])
-		c.ahead -= n
+		return 0, fmt.Errorf("its header has more than %d bytes", maxHeader)
+	case c.ahead && len(p) > 0:
+		n, c.ahead = copy(p, c.first[:]), false
 	default:
 		n, err = c.Conn.Read(p[:min(len(p), c.limit)])
 	}
@@ -195,7 +200,7 @@ func (c *serialConn) Read(p []byte) (n int, err error) {
 
 // repeatable reports whether a request that failed may be sent on a new connection.
 func (c *serialConn) repeatable(req *http.Request) bool {
-	return !c.begun && (c.sent == 0 || req.Method == http.MethodGet)
+	return !c.begun && (c.sent == 0 || req.Method == http.MethodGet) && (req.Body == nil || req.GetBody != nil)
 }
 
 // The buffers of all serialConns, each lent while there is something for it.
@@ -209,7 +214,7 @@ var (
 func (c *serialConn) roundTrip(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
 	if trace := httptrace.ContextClientTrace(ctx); trace != nil && trace.GotConn != nil {
-		trace.GotConn(httptrace.GotConnInfo{Conn: c.Conn, Reused: c.kept != nil})
+		trace.GotConn(httptrace.GotConnInfo{Conn: c.Conn, Reused: c.used})
 	}
 	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
 	body := &serialBody{c: c, ctx: ctx, stop: stop, close: req.Close}
@@ -238,13 +243,13 @@ func (c *serialConn) exchange(req *http.Request, body *serialBody) (*http.Respon
 	if _, err := io.ReadFull(c.Conn, c.first[:]); err != nil {
 		return nil, fmt.Errorf("no answer: %w", err)
 	}
-	c.begun, c.ahead, c.limit = true, 1, maxHeader
+	c.begun, c.ahead, c.limit = true, true, maxHeader
 	r := readers.Get().(*bufio.Reader)
 	r.Reset(c)
 	var resp *http.Response
 	for resp == nil || resp.StatusCode < 200 && resp.StatusCode != http.StatusSwitchingProtocols {
 		if resp, err = http.ReadResponse(r, req); err != nil {
-			return nil, fmt.Errorf("answer: %w", err)
+			return nil, errors.New("answer: " + plainLine([]byte(err.Error()))) // which may quote it at length
 		}
 	}
 	c.limit = math.MaxInt
