@@ -273,16 +273,19 @@ type serialBody struct {
 	stop  func() bool     // has ctx no longer break the connection
 	close bool            // it is not to be kept
 	once  sync.Once
+	err   error // that ended it: net/http's body says of half an answer once only that it is half
 }
 
-func (b *serialBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	switch {
-	case errors.Is(err, io.EOF):
-		b.end(true)
-	case err != nil:
-		b.end(false)
-		err = broken(b.ctx, err)
+func (b *serialBody) Read(p []byte) (n int, err error) {
+	if b.err != nil {
+		return 0, b.err
+	}
+	if n, err = b.ReadCloser.Read(p); err != nil {
+		whole := errors.Is(err, io.EOF)
+		if b.end(whole); !whole {
+			err = broken(b.ctx, err)
+		}
+		b.err = err
 	}
 	return n, err
 }

@@ -254,6 +254,22 @@ func TestRefusedOnWire(t *testing.T) {
 	}
 }
 
+// TestHalfAReport: whoever reads on after the error is not told that the report
+// ends there.
+func TestHalfAReport(t *testing.T) {
+	_, c := playWire(t, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"+hangUp)
+	body, err := c.Report(t.Context(), "p", "j")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer body.Close()
+	for range 2 {
+		if _, err := io.ReadAll(body); sparky.KindOf(err) != sparky.KindAmbiguous {
+			t.Error(err)
+		}
+	}
+}
+
 // TestWaitIsCancelled: whoever waits for an answer, or for the rest of it, is
 // told why it was given up, and its connection is not used any more.
 func TestWaitIsCancelled(t *testing.T) {
