@@ -247,14 +247,14 @@ func (c *serialConn) exchange(req *http.Request, body *serialBody) (*http.Respon
 	r := readers.Get().(*bufio.Reader)
 	r.Reset(c)
 	var resp *http.Response
-	for resp == nil || resp.StatusCode < 200 && resp.StatusCode != http.StatusSwitchingProtocols {
+	for resp == nil || resp.StatusCode < 200 {
 		if resp, err = http.ReadResponse(r, req); err != nil {
 			return nil, errors.New("answer: " + plainLine([]byte(err.Error()))) // which may quote it at length
 		}
 	}
 	c.limit = math.MaxInt
 	body.ReadCloser, body.r = resp.Body, r
-	body.close = body.close || resp.Close || resp.StatusCode == http.StatusSwitchingProtocols
+	body.close = body.close || resp.Close
 	if resp.Body == http.NoBody {
 		body.end(true)
 	} else {

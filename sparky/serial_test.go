@@ -236,8 +236,9 @@ func TestRefusedOnWire(t *testing.T) {
 	for name, answer := range map[string]string{
 		"a header of a megabyte": "HTTP/1.1 200 OK\r\n" + strings.Repeat("X-A: 0123456789abcdef0123456789abcdef\r\n", 30_000) + "\r\n1",
 		"a line of a megabyte":   strings.Repeat("x", 1<<20),
+		"words, and no status":   strings.Repeat("x", 60_000) + "\r\n\r\n",
 		"always to be continued": strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 50_000) + one,
-		"another protocol":       "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n1",
+		"another protocol":       "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n1" + hangUp,
 		"two lengths":            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n11",
 		"half a body":            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n1" + hangUp,
 		"no chunk":               "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n1",
