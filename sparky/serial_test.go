@@ -73,7 +73,13 @@ func playWire(t *testing.T, answers ...string) (*wireHost, *sparky.Client) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.CloseIdle(); _ = l.Close(); serving.Wait() })
+	t.Cleanup(func() {
+		_ = l.Close()
+		for _, conn := range h.dialed {
+			_ = conn.Close()
+		}
+		serving.Wait()
+	})
 	return h, c
 }
 
@@ -180,6 +186,16 @@ func TestConnectionsAreKept(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestEmptyAnswerKeepsConnection: there is no body whose end could be read.
+func TestEmptyAnswerKeepsConnection(t *testing.T) {
+	h, c := playWire(t, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", one)
+	if hello, err := c.Hello(t.Context()); hello != nil || err != nil {
+		t.Errorf("%v, %v", hello, err)
+	}
+	askStatus(t, c)
+	h.saw(t, "1 GET /cromt", get1)
 }
 
 // TestKeptConnectionThatEnds: a job is never posted twice, and not at all on a
