@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -82,10 +81,7 @@ func newTransport(c HostConfig) (*http.Transport, error) {
 	}
 	dial := c.Dial
 	if dial == nil {
-		dial = (&net.Dialer{
-			Timeout:         dialTimeout,
-			KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: keepIdle, Interval: keepProbe, Count: keepCount},
-		}).DialContext
+		dial = dialTCP(nil)
 	}
 	return &http.Transport{
 		// No proxy: hosts are inside a network, and a proxy would see the token.
