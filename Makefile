@@ -64,10 +64,11 @@ bench: build
 
 # Kills, broken networks, full disks by the thousand; best as root, with strace.
 # Then a million random runs of the engine against its reference model, in
-# virtual time. CROMT_CHAOS_SOAK=60m adds an hour of steady work, CROMT_TEST_SEED repeats a time.
+# virtual time, and jobs that print 10 GB. CROMT_CHAOS_SOAK=60m adds an hour of steady work, CROMT_TEST_SEED repeats a time.
 chaos: build
 	CROMT_CHAOS=full CROMT_BINARY=$(CURDIR)/cromt $(GO) test -run Chaos -parallel 5 -timeout 3h -v ./cmd/cromt
 	CROMT_CHAOS_SCHEDULES=1000000 $(GO) test -run TestModel -timeout 3h -v ./flow
+	CROMT_CHAOS=full $(GO) test -run TestLogFlood -timeout 3h -v ./sparky/agent
 
 fuzz:
 	@set -e; for p in $$($(GO) list ./...); do \
