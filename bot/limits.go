@@ -8,10 +8,10 @@ const (
 	// above 25 MB.
 	MaxWebhook = 25 << 20
 	// smallWebhook is up to what size bodies are read at once, however many
-	// there are; of larger ones largeWebhooks at a time, so that they take at
-	// most 100 MiB.
+	// there are; of larger ones largeWebhooks at a time, so that those of
+	// strangers take 50 MiB at most.
 	smallWebhook  = 256 << 10
-	largeWebhooks = 4
+	largeWebhooks = 2
 	// webhookTime for a delivery's body to arrive: GitHub gives up after 10 s.
 	webhookTime = 10 * time.Second
 	// acceptTime for the database to take a delivery.
