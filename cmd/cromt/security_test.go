@@ -47,7 +47,7 @@ func TestSecurityTable(t *testing.T) {
 			}
 		}
 	}
-	if rows < 26 {
+	if rows < 28 {
 		t.Errorf("%d rows", rows)
 	}
 }
