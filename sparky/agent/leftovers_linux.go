@@ -51,14 +51,17 @@ func marked(markers []string) ([]int, error) {
 	defer proc.Close()
 	names, _ := proc.Readdirnames(-1) // what could be read is looked at
 	var found []int
+	look := func(pid int) error {
+		has, err := hasMarker(pid, markers)
+		if has {
+			found = append(found, pid)
+		}
+		return err
+	}
 	for _, name := range names {
 		if pid, err := strconv.Atoi(name); err == nil {
-			has, _, err := hasMarker(pid, markers)
-			if err != nil {
+			if err := look(pid); err != nil {
 				return found, err
-			}
-			if has {
-				found = append(found, pid)
 			}
 		}
 	}
@@ -68,41 +71,57 @@ func marked(markers []string) ([]int, error) {
 			break
 		}
 		for pid := from + 1; pid <= last; pid++ {
-			has, empty, err := hasMarker(pid, markers)
-			for n := 0; n < emptyReads && empty && err == nil; n++ { // it may be executing another program
-				time.Sleep(emptyPause)
-				has, empty, err = hasMarker(pid, markers)
-			}
-			if err != nil {
+			if err := look(pid); err != nil {
 				return found, err
-			}
-			if has {
-				found = append(found, pid)
 			}
 		}
 	}
 	return found, nil
 }
 
-// hasMarker reports whether a process has one of the markers, or an empty
-// environment. The error is that of a lack of descriptors.
-func hasMarker(pid int, markers []string) (has, empty bool, err error) {
+// hasMarker reports whether a process has one of the markers. The error is
+// that of a lack of descriptors.
+func hasMarker(pid int, markers []string) (bool, error) {
 	if pid == os.Getpid() {
-		return false, false, nil
+		return false, nil
 	}
-	env, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
-	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
-		return false, false, err
+	for range emptyReads {
+		env, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
+		if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+			return false, err
+		}
+		if err != nil {
+			return false, nil // it has gone, or is another user's
+		}
+		if len(env) > 0 {
+			return bytes.Contains(env, []byte(markerName)) && hasOne(env, markers), nil
+		}
+		if !mayBeExecuting(pid) {
+			return false, nil
+		}
+		time.Sleep(emptyPause)
 	}
-	if err != nil || !bytes.Contains(env, []byte(markerName)) {
-		return false, err == nil && len(env) == 0, nil
-	}
+	return false, nil
+}
+
+// hasOne reports whether an environment has one of the variables.
+func hasOne(env []byte, variables []string) bool {
 	for v := range bytes.SplitSeq(env, []byte{0}) {
-		if slices.Contains(markers, string(v)) {
-			return true, false, nil
+		if slices.Contains(variables, string(v)) {
+			return true
 		}
 	}
-	return false, false, nil
+	return false
+}
+
+// mayBeExecuting reports whether a process without an environment may be about
+// to get one, because it executes another program: zombies and the kernel's
+// own threads never do.
+func mayBeExecuting(pid int) bool {
+	const kthreadd = "2" // parent of the kernel's threads
+	stat, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:]) // the name, in parentheses, may hold anything
+	return len(fields) > 1 && !bytes.ContainsAny(fields[0], "ZX") && string(fields[1]) != kthreadd && string(fields[1]) != "0"
 }
 
 // lastPid returns the id that was given to a process last, 0 if not known.
