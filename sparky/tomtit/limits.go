@@ -60,5 +60,5 @@ const (
 	// maxChase is how often it is looked whether processes were started during
 	// the look before: on a busy machine others always are, and a process of the
 	// job has to hide from every one of these looks.
-	maxChase = 16
+	maxChase = 64
 )

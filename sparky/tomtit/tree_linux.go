@@ -226,7 +226,7 @@ func (t *tree) hasMarker(p process) bool {
 
 const (
 	kthreadd    = 2  // parent of the kernel's own threads
-	markerReads = 10 // of an empty environment: enough for an exec to be over
+	markerReads = 80 // of an empty environment, 40 ms: enough for an exec to be over on a busy machine
 )
 
 func (t *tree) leaderStart() uint64 {
