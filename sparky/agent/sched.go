@@ -244,7 +244,7 @@ func (a *Agent) putBack(next []*job) {
 	for range next {
 		a.tasks.Done()
 	}
-	time.AfterFunc(journalPause, a.startReady)
+	time.AfterFunc(journalRetry, a.startReady)
 }
 
 // isReady reports whether the job is journalled; accept starts it otherwise.
