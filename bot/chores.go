@@ -8,7 +8,7 @@ import (
 
 // chores are what is done now and then, until ctx is done.
 func (s *Server) chores(ctx context.Context, r *Runner, sources *Sources, installed *Installed) {
-	sweeper := &Sweeper{Store: s.Store, GitHub: s.GitHub, Logger: s.Logger}
+	sweeper := &Sweeper{Store: s.Store, GitHub: s.GitHub, Logger: s.Logger, Started: time.Now()}
 	scheduler := &Scheduler{Store: s.Store, Installed: installed, Logger: s.Logger}
 	health := &Health{Store: s.Store, Hosts: s.Settings.Hosts, Host: s.Settings.Host, Metrics: s.Metrics, Logger: s.Logger}
 	var all sync.WaitGroup
@@ -33,17 +33,31 @@ func (s *Server) chores(ctx context.Context, r *Runner, sources *Sources, instal
 	all.Go(func() {
 		every(ctx, choreInterval, func(first bool) {
 			sweep, list := sweepInterval, listInterval
-			deliveries := sweepInterval
 			if first { // nobody was there before, or nobody knows since when
-				sweep, list, deliveries = restartGap, restartGap, 0
+				sweep, list = restartGap, restartGap
 			}
-			s.chore(ctx, "failed deliveries not asked for", sweeper.Deliveries(ctx, deliveries))
 			s.chore(ctx, "installations not known", installed.All(ctx, list))
 			s.chore(ctx, "configurations not read", installed.Read(ctx))
 			s.chore(ctx, "pull requests not compared", sweeper.Pulls(ctx, sweep))
 		})
 	})
+	all.Go(func() { s.sweep(ctx, sweeper) })
 	all.Wait()
+}
+
+// sweep has GitHub deliver again what failed: at the start, as nobody was there
+// before; soon after, what failed last is listed late; then now and then, and
+// in every turn while there is more than one turn may ask for. Nothing else is
+// in its way.
+func (s *Server) sweep(ctx context.Context, sweeper *Sweeper) {
+	gaps := []time.Duration{0, restartGap / 2}
+	every(ctx, choreInterval, func(bool) {
+		gap := deliverySweep
+		if len(gaps) > 0 {
+			gap, gaps = gaps[0], gaps[1:]
+		}
+		s.chore(ctx, "failed deliveries not asked for", sweeper.Deliveries(ctx, gap))
+	})
 }
 
 // every does f at once and then at each interval.

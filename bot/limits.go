@@ -115,9 +115,11 @@ const (
 	sourceAge = 24 * time.Hour
 
 	// sweepInterval between two looks for what has not arrived, and sweepTime
-	// that one may take.
+	// that one may take. deliverySweep is that for deliveries, which costs one
+	// request for a hundred of them, of 5,000 an hour.
 	sweepInterval = 10 * time.Minute
 	sweepTime     = 8 * time.Minute
+	deliverySweep = 2 * time.Minute
 	// restartGap between two of the dearer ones, however often the process is
 	// started anew.
 	restartGap = time.Minute
@@ -134,6 +136,11 @@ const (
 	// delivery.
 	maxAsks = 8
 	askGap  = 10 * time.Minute
+	// restartAsks of these may follow at once where what was asked for came while
+	// nobody was there to take it, or within startTime after that: proxies take
+	// as long to find who is there again. More would be a delivery that kills.
+	restartAsks = 3
+	startTime   = 15 * time.Second
 	// sweepRepos of an installation whose pull requests are compared in one
 	// turn, and sweepPulls of each: 600 of the 5,000 requests of its hour.
 	sweepRepos = 100

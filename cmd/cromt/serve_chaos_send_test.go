@@ -193,8 +193,8 @@ func (c *chaos) attempt(ctx context.Context, n int, m letter, again bool) bool {
 	return true
 }
 
-// serveOffice delivers again what the App asks for. It is not killed just
-// then: it would ask again ten minutes later.
+// serveOffice delivers again what the App asks for. What comes while it is dead
+// it asks for once more.
 func (c *chaos) serveOffice(ctx context.Context) {
 	for c.plan.sweeps && c.sleep(ctx, 50*time.Millisecond) {
 		asked := c.gh.Redeliveries()
@@ -207,9 +207,7 @@ func (c *chaos) serveOffice(ctx context.Context) {
 				continue
 			}
 			c.counts.add("asked for again", 1)
-			c.killing.RLock()
 			c.attempt(ctx, c.post.asked, m, true)
-			c.killing.RUnlock()
 		}
 	}
 }

@@ -93,7 +93,7 @@ type chaos struct {
 	sent    atomic.Int64
 	post    postOffice
 
-	killing sync.RWMutex // held to keep the App alive, or to kill it
+	killing sync.Mutex // held to kill the App
 	mu      sync.Mutex
 	rng     *rand.Rand
 	faults  map[int]githubtest.Fault // of GitHub, by request
