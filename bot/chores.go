@@ -17,10 +17,10 @@ func (s *Server) chores(ctx context.Context, r *Runner, sources *Sources, instal
 		all.Go(func() { s.Settings.Pools.Members.Run(ctx) })
 	}
 	all.Go(func() {
-		every(ctx, postInterval, func(bool) { s.chore(ctx, "check runs not posted", r.Post(ctx)) })
+		every(ctx, postInterval, s.Store.Deaths(ctx), func(bool) { s.chore(ctx, "check runs not posted", r.Post(ctx)) })
 	})
 	all.Go(func() {
-		every(ctx, choreInterval, func(first bool) {
+		every(ctx, choreInterval, nil, func(first bool) {
 			if !first {
 				s.chore(ctx, "sources not pruned", sources.Prune(time.Now()))
 				s.prune(ctx)
@@ -28,10 +28,10 @@ func (s *Server) chores(ctx context.Context, r *Runner, sources *Sources, instal
 		})
 	})
 	all.Go(func() {
-		every(ctx, scheduleInterval, func(bool) { s.chore(ctx, "schedules not served", scheduler.Fire(ctx, time.Now())) })
+		every(ctx, scheduleInterval, s.Store.Deaths(ctx), func(bool) { s.chore(ctx, "schedules not served", scheduler.Fire(ctx, time.Now())) })
 	})
 	all.Go(func() {
-		every(ctx, choreInterval, func(first bool) {
+		every(ctx, choreInterval, s.Store.Deaths(ctx), func(first bool) {
 			sweep, list := sweepInterval, listInterval
 			if first { // nobody was there before, or nobody knows since when
 				sweep, list = restartGap, restartGap
@@ -51,7 +51,7 @@ func (s *Server) chores(ctx context.Context, r *Runner, sources *Sources, instal
 // in its way.
 func (s *Server) sweep(ctx context.Context, sweeper *Sweeper) {
 	gaps := []time.Duration{0, restartGap / 2}
-	every(ctx, choreInterval, func(bool) {
+	every(ctx, choreInterval, s.Store.Deaths(ctx), func(bool) {
 		gap := deliverySweep
 		if len(gaps) > 0 {
 			gap, gaps = gaps[0], gaps[1:]
@@ -60,8 +60,9 @@ func (s *Server) sweep(ctx context.Context, sweeper *Sweeper) {
 	})
 }
 
-// every does f at once and then at each interval.
-func every(ctx context.Context, interval time.Duration, f func(first bool)) {
+// every does f at once, at each interval, and when another replica has died,
+// which may have been at it.
+func every(ctx context.Context, interval time.Duration, deaths <-chan struct{}, f func(first bool)) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for first := true; ; first = false {
@@ -70,6 +71,7 @@ func every(ctx context.Context, interval time.Duration, f func(first bool)) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		case <-deaths:
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -99,6 +100,10 @@ func (w *swept) keep(at time.Time) {
 // with each: whoever goes on after a crash lists no more than what is left.
 func (s *Sweeper) deliveries(ctx context.Context, d *store.Duty) (note string, err error) {
 	now := time.Now()
+	left, err := s.Store.AskedSince(ctx, now.Add(-choreInterval))
+	if left = sweepAsks - left; err != nil || left <= 0 {
+		return d.Note, cmp.Or(err, errMore)
+	}
 	w := readSwept(d.Note)
 	since := w.all
 	if !w.kept.IsZero() && now.Sub(w.at) >= sweepInterval { // it is listed with all that came after it
@@ -114,7 +119,6 @@ func (s *Sweeper) deliveries(ctx context.Context, d *store.Duty) (note string, e
 	if err != nil {
 		return "", err
 	}
-	asked := 0
 	for _, a := range slices.Backward(failed) { // the oldest first: later ones build on it
 		wanted, later, err := s.wanted(ctx, a, now)
 		if err != nil {
@@ -127,7 +131,7 @@ func (s *Sweeper) deliveries(ctx context.Context, d *store.Duty) (note string, e
 			continue
 		}
 		w.all = a.At
-		if asked++; asked > sweepAsks {
+		if left--; left < 0 {
 			return w.String(), errMore
 		}
 		if err := s.ask(ctx, d, a, now, w.String()); err != nil {

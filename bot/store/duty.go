@@ -129,6 +129,16 @@ func (s *Store) Asked(ctx context.Context, guid string) (a Asked, err error) {
 	return a, nil
 }
 
+// AskedSince returns how many deliveries GitHub was asked for since a time, by
+// whichever replica.
+func (s *Store) AskedSince(ctx context.Context, since time.Time) (n int, err error) {
+	err = s.reader().row(ctx, `SELECT count(*) FROM redeliveries WHERE asked_at > ? AND attempt <> 0`, micros(since)).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("redeliveries: %w", err)
+	}
+	return n, nil
+}
+
 // Ask notes that GitHub is asked to send a delivery again, by one of its
 // attempts; 0: by none, it is worked again.
 func (tx *Tx) Ask(ctx context.Context, guid string, attempt int64, at time.Time) error {

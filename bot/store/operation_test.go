@@ -220,6 +220,12 @@ func TestAsked(t *testing.T) {
 			want = store.Asked{Times: n + 1, Last: started.Add(time.Duration(n) * time.Microsecond), Attempt: int64(9 + n)}
 			must(t, s.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) error { return tx.Ask(ctx, "g", want.Attempt, want.Last) }))
 		}
+		must(t, s.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) error { return tx.Ask(ctx, "worked again", 0, want.Last) }))
+		for since, want := range map[time.Time]int{started: 1, want.Last: 0} {
+			if got := value[int](t)(s.AskedSince(t.Context(), since)); got != want {
+				t.Errorf("%d asked for since %s, want %d", got, since, want)
+			}
+		}
 		if _, err := s.Prune(t.Context(), started.Add(time.Second)); err != nil {
 			t.Error(err)
 		}
