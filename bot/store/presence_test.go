@@ -17,7 +17,9 @@ import (
 
 // quick has replicas look at one another every 100 ms; a lease takes longer
 // than any of these tests.
-func quick() store.Options { return store.Options{Lease: 10 * time.Minute}.Beating(100 * time.Millisecond) }
+func quick() store.Options {
+	return store.Options{Lease: 10 * time.Minute}.Beating(100 * time.Millisecond)
+}
 
 // What a replica had in hand that was killed, another takes up long before its
 // lease is over.

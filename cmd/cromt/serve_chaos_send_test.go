@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/cromt/cromt/bot/githubtest"
-	"github.com/cromt/cromt/bot/store"
 )
 
 // write puts the letters in an order that GitHub does not promise either, with
@@ -79,21 +78,12 @@ func (c *chaos) deliver() {
 	}
 	<-done
 	if c.plan.sweeps {
-		c.sleep(ctx, c.quiet())
 		c.kill(0) // when it starts it looks for what it has missed
 	}
 	c.wait(ctx)
 	stop()
 	office.Wait()
 	c.t.Logf("all concluded after %.1f s", time.Since(begin).Seconds())
-}
-
-// quiet is how long a replica that was killed is taken to be at the sweep.
-func (c *chaos) quiet() time.Duration {
-	if len(c.sites) == 1 {
-		return 0
-	}
-	return store.DefaultLease + 5*time.Second
 }
 
 // killAll kills the replicas in turn, as the letters go out.
