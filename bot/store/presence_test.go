@@ -2,10 +2,12 @@ package store_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -112,4 +114,61 @@ func TestLostLock(t *testing.T) {
 	if len(ofA)+len(ofB) > 0 {
 		t.Error("a living replica was taken for dead")
 	}
+}
+
+// Where connections are pooled no lock tells who lives.
+func TestPooledConnections(t *testing.T) {
+	t.Parallel()
+	at := address(t, "postgres")
+	before, dir, _ := strings.Cut(at, "host=")
+	pool := poolOf(t, dir)
+	s := value[*store.Store](t)(store.Open(t.Context(), before+"host="+pool, quick()))
+	defer func() { must(t, s.Close()) }()
+	if key := value[int64](t)(s.Lock(t.Context())); key != 0 {
+		t.Errorf("its lock is %d", key)
+	}
+}
+
+// poolOf is a folder with a socket that leads to PostgreSQL's in another one,
+// by way of something that answers for the server, as poolers do: with another
+// number of the session (BackendKeyData of the protocol: K, a length of 12, the
+// process, a secret).
+func poolOf(t *testing.T, dir string) string {
+	t.Helper()
+	const socket = "/.s.PGSQL.5432"
+	pool := value[string](t)(os.MkdirTemp("", "pool-")) // a socket's path is short
+	t.Cleanup(func() { _ = os.RemoveAll(pool) })
+	l := value[net.Listener](t)(net.Listen("unix", pool+socket))
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial("unix", dir+socket)
+			if err != nil {
+				_ = client.Close()
+				continue
+			}
+			go func() {
+				_, _ = io.Copy(server, client)
+				_ = server.Close()
+			}()
+			go func() {
+				defer client.Close()
+				buf := make([]byte, 64<<10)
+				for named := false; ; {
+					n, err := server.Read(buf)
+					if i := bytes.Index(buf[:n], []byte("K\x00\x00\x00\x0c")); !named && i >= 0 && i+9 <= n {
+						named, buf[i+8] = true, buf[i+8]+1
+					}
+					if _, werr := client.Write(buf[:n]); err != nil || werr != nil {
+						return
+					}
+				}
+			}()
+		}
+	}()
+	return pool
 }
