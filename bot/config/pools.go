@@ -47,7 +47,7 @@ func (l *loader) readPools(data []byte) {
 func (l *loader) checkPool(p Pool, at value) {
 	joins := p.JoinKeyFile != "" || len(p.JoinSums) > 0
 	switch {
-	case p.Register && !tunnel.PoolName.MatchString(p.Name):
+	case p.Register && !tunnel.IsPoolName(p.Name):
 		l.fail(at, fmt.Sprintf("pool %q takes hosts that announce themselves, and its name is part of theirs", p.Name), "use lower-case letters, digits and hyphens")
 	case p.Register && !joins:
 		l.fail(at, fmt.Sprintf("nobody can join pool %q", p.Name), "give join_key_file for one-time tokens, or join_token_sha256 for tokens that are used again")

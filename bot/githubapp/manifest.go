@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/google/go-github/v60/github"
 
@@ -71,13 +72,13 @@ type Made struct {
 	ClientSecret  string
 }
 
-var codeForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+var codeForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`) })
 
 // Exchange returns the App that was made from a manifest, for the code that
 // GitHub gave to the browser. A code is good for an hour, and once. c needs no
 // App; its HTTP, APIURL and UserAgent are used.
 func Exchange(ctx context.Context, c Config, code string) (Made, error) {
-	if !codeForm.MatchString(code) {
+	if !codeForm().MatchString(code) {
 		return Made{}, errors.New("app made: the code is none of GitHub's")
 	}
 	client, err := checks.NewClient(checks.ClientConfig{APIURL: c.APIURL, App: true, HTTP: &http.Client{Transport: newPlain(c), CheckRedirect: sameHost}, UserAgent: c.UserAgent})

@@ -5,13 +5,14 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 )
 
-var shaForm = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+var shaForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`) })
 
 // checkSHA refuses what is not the full name of a commit.
 func checkSHA(sha string) error {
-	if !shaForm.MatchString(sha) || strings.Trim(sha, "0") == "" {
+	if !shaForm().MatchString(sha) || strings.Trim(sha, "0") == "" {
 		return fmt.Errorf("commit %.80q: it is written as 40 or 64 hexadecimal digits", sha)
 	}
 	return nil

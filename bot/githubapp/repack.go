@@ -86,7 +86,7 @@ func (p *repacker) all() error {
 
 func (p *repacker) entry(h *tar.Header) error {
 	if h.Typeflag == tar.TypeXGlobalHeader {
-		if at := h.PAXRecords["comment"]; shaForm.MatchString(at) && at != p.sha {
+		if at := h.PAXRecords["comment"]; shaForm().MatchString(at) && at != p.sha {
 			return fmt.Errorf("the archive is of commit %s", at)
 		}
 		return nil

@@ -197,10 +197,15 @@ func TestOneBudgetForAnInstallation(t *testing.T) {
 				})
 			}
 		}
-		w.gh.Fault(func(_ *http.Request, n int) *githubtest.Fault {
-			if n != 20 {
+		reactions := 0
+		w.gh.Fault(func(r *http.Request, _ int) *githubtest.Fault {
+			if strings.HasSuffix(r.URL.Path, "/reactions") {
+				reactions++
+			}
+			if reactions != 20 {
 				return nil
 			}
+			reactions++
 			return &githubtest.Fault{Status: 429, Header: http.Header{"Retry-After": {"30"}}, Body: `{"message":"secondary rate limit"}`}
 		})
 		all.Wait()

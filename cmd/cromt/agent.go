@@ -29,7 +29,7 @@ type agentCmd struct {
 	TLSKey    string `name:"tls-key" placeholder:"FILE" help:"Its key, PEM."`
 	Users     string `placeholder:"FILE" help:"File of who may sign in to the pages, NAME:HASH a line, as htpasswd -B writes it. Without it people sign in with the token."`
 	AddUser   string `placeholder:"NAME" help:"Add NAME to the --users file, or change their password, which is read from standard input, and end."`
-	MaxJobs   int    `placeholder:"N" help:"Jobs that run at once. Default: twice the CPUs, at least 4."`
+	MaxJobs   int    `placeholder:"N" help:"Jobs that run at once. Default: four for each CPU, at least 8."`
 	MaxDisk   string `placeholder:"SIZE" default:"16G" help:"Space that one job's checkout and temporary files may take, as 500M, 16G or 1T; a job over it is killed."`
 	Verbose   bool   `short:"v" help:"Log what is asked and done."`
 

@@ -21,7 +21,7 @@ type Config struct {
 	Root       string // state, logs, files and checkouts; made with mode 0700
 	Token      string // required of clients; "": none, for loopback addresses only, or where people sign in
 	Users      string // file of who may sign in to the pages, as htpasswd -B writes it; "": none
-	MaxJobs    int    // projects that run at once; 0: twice the CPUs, at least 4
+	MaxJobs    int    // projects that run at once; 0: four for each CPU, at least 8: most wait, and a Sparky has no limit
 	KeepBuilds int    // builds of a project whose log and files are kept; 0: DefaultKeepBuilds
 	Name       string // shown to people; "": the machine's name
 	Version    string // of the program, told to clients
@@ -151,7 +151,7 @@ func Open(cfg Config) (*Agent, error) {
 
 func withDefaults(cfg Config) Config {
 	if cfg.MaxJobs <= 0 {
-		cfg.MaxJobs = max(4, 2*runtime.NumCPU())
+		cfg.MaxJobs = max(8, 4*runtime.NumCPU())
 	}
 	if cfg.KeepBuilds <= 0 {
 		cfg.KeepBuilds = DefaultKeepBuilds

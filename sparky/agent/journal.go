@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -130,14 +131,20 @@ func (j *journal) run() {
 	}
 }
 
-// gather adds what is waiting, without waiting itself.
+// gather adds what is waiting, and lets those run first that may be about to
+// add to it; on an idle machine that takes no time.
 func (j *journal) gather(batch []*commit) []*commit {
+	asked := -1 // of how many there were when the others were let run
 	for len(batch) < maxBatch {
 		select {
 		case c := <-j.in:
 			batch = append(batch, c)
 		default:
-			return batch
+			if asked == len(batch) {
+				return batch
+			}
+			asked = len(batch)
+			runtime.Gosched()
 		}
 	}
 	return batch

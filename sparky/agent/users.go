@@ -26,7 +26,7 @@ type userFile struct {
 }
 
 // loginName is a user's name.
-var loginName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$`)
+var loginName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$`) })
 
 // openUsers reads the file, which must be there and readable by its owner alone.
 func openUsers(path string) (*userFile, error) {
@@ -64,7 +64,7 @@ func (u *userFile) load() (map[string][]byte, error) {
 		}
 		name, hash, _ := strings.Cut(line, ":")
 		cost, err := bcrypt.Cost([]byte(hash))
-		if !loginName.MatchString(name) || err != nil || cost > maxCost {
+		if !loginName().MatchString(name) || err != nil || cost > maxCost {
 			return nil, fmt.Errorf("users file %s:%d: must be name:hash, with a bcrypt hash of cost %d at most; write it with cromt agent --add-user or htpasswd -B", u.path, i+1, maxCost)
 		}
 		hashes[name] = []byte(hash)
@@ -109,8 +109,8 @@ func (u *userFile) has(name string, hash []byte) bool {
 // when it is not there, with mode 0600.
 func AddUser(path, name, password string) error {
 	switch {
-	case !loginName.MatchString(name):
-		return fmt.Errorf("user %q: must match %s", cut(name, 70), loginName)
+	case !loginName().MatchString(name):
+		return fmt.Errorf("user %q: must match %s", cut(name, 70), loginName())
 	case len(password) < minPassword:
 		return fmt.Errorf("password: must have %d bytes at least", minPassword)
 	case len(password) > 72 || strings.ContainsRune(password, 0):

@@ -187,7 +187,8 @@ func absent(err error) bool {
 
 // runPlain runs a program whose output goes out as it is.
 func (r *Runner) runPlain(ctx context.Context, path string, args, env []string) (int, error) {
-	cmd := &exec.Cmd{Path: path, Args: append([]string{filepath.Base(path)}, args...), Dir: r.Dir, Env: env, Stdout: r.Out, Stderr: r.Out}
+	// Bash looks its own path up when it is called by name alone.
+	cmd := &exec.Cmd{Path: path, Args: append([]string{path}, args...), Dir: r.Dir, Env: env, Stdout: r.Out, Stderr: r.Out}
 	return exitCode(Exec(ctx, cmd, r.Grace))
 }
 

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // ConnectPath is where an orchestrator takes connections of agents.
@@ -18,12 +19,18 @@ const protocol = "cromt-agent/1"
 // statePath is asked for the state; no Sparky has it.
 const statePath = "/-/state"
 
-// Name is what pools, agents and labels are called.
-var Name = regexp.MustCompile(`^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$`)
+// Compiled when first needed: each start of the program would pay for them.
+var (
+	nameForm     = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$`) })
+	poolNameForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$`) })
+)
 
-// PoolName is what pools are called whose members announce themselves: the
-// host of a member's URL is name.pool.
-var PoolName = regexp.MustCompile(`^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$`)
+// IsName reports whether pools, agents and labels can be called so.
+func IsName(s string) bool { return nameForm().MatchString(s) }
+
+// IsPoolName reports whether a pool can be called so whose members announce
+// themselves: the host of a member's URL is name.pool.
+func IsPoolName(s string) bool { return poolNameForm().MatchString(s) }
 
 // URL is that of an agent for its orchestrator.
 func URL(pool, name string) string { return "agent://" + name + "." + pool }
@@ -96,9 +103,9 @@ func ReadHello(r *http.Request) (*Hello, error) {
 func (h *Hello) Check() error {
 	const rule = "lower-case letters, digits, dots, hyphens and underscores, at most 63, a letter or digit first and last"
 	switch {
-	case !PoolName.MatchString(h.Pool):
+	case !IsPoolName(h.Pool):
 		return errors.New("pool: must be lower-case letters, digits and hyphens")
-	case !Name.MatchString(h.Name):
+	case !IsName(h.Name):
 		return errors.New("name: must be " + rule)
 	case len(h.Labels) > MaxLabels:
 		return fmt.Errorf("labels: more than %d", MaxLabels)
@@ -106,7 +113,7 @@ func (h *Hello) Check() error {
 		return fmt.Errorf("slots: must be 1 to %d", MaxSlots)
 	}
 	for _, l := range h.Labels {
-		if !Name.MatchString(l) {
+		if !IsName(l) {
 			return errors.New("label: must be " + rule)
 		}
 	}

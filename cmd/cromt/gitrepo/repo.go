@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -33,6 +35,9 @@ func FindTrusted(ctx context.Context, dir string) (*Repo, error) {
 
 // find finds the repository around r.Root.
 func find(ctx context.Context, r *Repo) (*Repo, error) {
+	if !mayBeIn(r.Root) {
+		return nil, nil
+	}
 	out, err := r.git(ctx, "rev-parse", "--show-toplevel", "--show-prefix")
 	if err != nil {
 		var ge *gitError
@@ -51,6 +56,31 @@ func find(ctx context.Context, r *Repo) (*Repo, error) {
 		r.Origin = publicURL(strings.TrimSpace(origin), r.Root)
 	}
 	return r, nil
+}
+
+// mayBeIn reports whether git could find a working tree around dir. Where it
+// could not, starting it to hear so would take longer than a short job.
+func mayBeIn(dir string) bool {
+	if os.Getenv("GIT_DIR") != "" {
+		return true
+	}
+	dir, err := filepath.Abs(dir)
+	if err == nil {
+		dir, err = filepath.EvalSymlinks(dir)
+	}
+	if err != nil {
+		return true // git says what is wrong
+	}
+	for {
+		if _, err := os.Lstat(filepath.Join(dir, ".git")); !errors.Is(err, fs.ErrNotExist) {
+			return true
+		}
+		up := filepath.Dir(dir)
+		if up == dir {
+			return false
+		}
+		dir = up
+	}
 }
 
 // git runs a git command that needs no network in the repository.
