@@ -83,7 +83,7 @@ func TestLostLock(t *testing.T) {
 	t.Parallel()
 	const beat = 300 * time.Millisecond // a busy machine has 600 ms to be back
 	at := address(t, "postgres")
-	name := strings.TrimPrefix(at[:strings.Index(at, "?")], "postgres://cromt@/")
+	name, _, _ := strings.Cut(strings.TrimPrefix(at, "postgres://cromt@/"), "?")
 	options := store.Options{Lease: 10 * time.Minute}.Beating(beat)
 	a := value[*store.Store](t)(store.Open(t.Context(), at, options))
 	defer func() { must(t, a.Close()) }()
