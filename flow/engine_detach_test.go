@@ -289,7 +289,7 @@ func (d *dice) step(a flow.Attempt) flowtest.Step {
 // TestSlices: a run that is let go of, or whose process is killed, again and
 // again ends as one that nothing disturbs.
 func TestSlices(t *testing.T) {
-	const seeds, shards = 1000, 4
+	const seeds, shards = 300, 4
 	for shard := range uint64(shards) {
 		t.Run(fmt.Sprint(shard), func(t *testing.T) {
 			t.Parallel()
