@@ -56,6 +56,7 @@ bench: build
 	$(BENCH) -bench WaitHosts -benchtime 1x ./sparky | tee -a $(BENCH_RAW)
 	$(BENCH) -bench ServeAck -benchtime 5000x ./cmd/cromt | tee -a $(BENCH_RAW)
 	$(BENCH) -bench ServeStart -benchtime 100x ./cmd/cromt | tee -a $(BENCH_RAW)
+	$(BENCH) -bench ServeFailover -benchtime 10x ./cmd/cromt | tee -a $(BENCH_RAW)
 	$(BENCH) -bench 'Accept|Transitions' -benchtime 5000x ./bot/store | tee -a $(BENCH_RAW)
 	$(BENCH) -bench File10000 ./flow | tee -a $(BENCH_RAW)
 	$(GO) test -count=1 -v -run 'TestCost/(25|100|1000)_jobs,_5%_fail,_spread' ./bot/checks | tee -a $(BENCH_RAW)

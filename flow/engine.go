@@ -125,7 +125,8 @@ type runner struct {
 	ending    Conclusion
 	invs      map[*Invocation]*invState
 	jobs      map[*Job]*jobState
-	lanes     map[string]*lane
+	reports   []JobReport // as the plan's jobs
+	lanes     map[laneKey]*lane
 	commits   map[Source]*commitState
 	pools     *Pools // nil: the plan needs none
 	poolNames []string
@@ -155,16 +156,25 @@ func newRunner(e *Engine, o RunOptions) *runner {
 		started: time.Now(),
 		invs:    make(map[*Invocation]*invState, len(o.Plan.Invocations)),
 		jobs:    make(map[*Job]*jobState, len(o.Plan.Jobs)),
-		lanes:   make(map[string]*lane),
+		lanes:   make(map[laneKey]*lane),
 		commits: make(map[Source]*commitState),
+		reports: make([]JobReport, len(o.Plan.Jobs)),
+	}
+	states := make([]jobState, len(o.Plan.Jobs))
+	for i, j := range o.Plan.Jobs {
+		js := &states[i]
+		*js = jobState{Job: j, index: int32(i), host: j.Host, report: &r.reports[i]} //nolint:gosec // at most MaxJobs
+		if j.Pool != "" {
+			js.placing = &placing{}
+		}
+		r.jobs[j] = js
 	}
 	for _, inv := range o.Plan.Invocations {
-		is := &invState{Invocation: inv}
+		is := &invState{Invocation: inv, jobs: make([]*jobState, len(inv.Jobs))}
 		r.invs[inv] = is
-		for _, j := range inv.Jobs {
-			js := &jobState{Job: j, inv: is, index: len(r.jobs), placing: placing{host: j.Host}}
-			r.jobs[j] = js
-			is.jobs = append(is.jobs, js)
+		for i, j := range inv.Jobs {
+			is.jobs[i] = r.jobs[j]
+			is.jobs[i].inv = is
 		}
 	}
 	base, letGo := context.WithCancelCause(context.Background())

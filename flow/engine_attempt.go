@@ -10,31 +10,66 @@ import (
 	"time"
 )
 
-// jobState is a job in a run.
+// jobState is a job in a run. There is one for each job from the beginning of
+// the run to its end, so that what few have is behind a pointer.
 type jobState struct {
 	*Job
 	inv      *invState
-	index    int // in the plan
 	lane     *lane
-	number   int // of the current or last attempt
+	host     string // URL of that of the last attempt; of a job on no pool always its own
 	jobID    string
-	infra    int                     // attempts that failed before they started
-	retries  int                     // attempts that the project's retry has used
+	index    int32                   // in the plan
+	number   int32                   // of the current or last attempt
+	infra    int32                   // attempts that failed before they started
+	retries  int32                   // attempts that the project's retry has used
 	resumed  bool                    // dispatched by a process that is gone, and not attached to yet
 	sending  bool                    // its attempt is decided, and about to be sent
-	doom     error                   // why it is cancelled as soon as it is sent, or attached to
 	over     bool                    // it was cancelled: it is not attempted again, whatever comes
-	retryAt  time.Time               // in a history: when it is attempted again
-	final    *Result                 // in a history: of the last attempt, which decides
-	ended    int                     // in a history: the event
-	mark     Mark                    // in a history: how far the attempt has come
+	done     bool                    // its report says how
+	doom     error                   // why it is cancelled as soon as it is sent, or attached to
 	sent     time.Time               // when the attempt was sent; zero: not yet
 	timer    *time.Timer             // until the next attempt
 	cancel   context.CancelCauseFunc // of the attempt that runs
-	done     bool
-	result   Result
-	attempts []AttemptReport
-	placing  // of a job on a pool
+	report   *JobReport              // its attempts and its end; report has the rest
+	past     *past                   // nil: the history has nothing of the job
+	place    *Placement              // of the attempt at hand; nil: it is on no pool
+	order    *placeOrder             // waits for a host; nil: it does not
+	*placing                         // nil: it is on no pool
+}
+
+// end is the job's last word.
+func (js *jobState) end(res *Result) {
+	js.done = true
+	rep := js.report
+	rep.Conclusion, rep.Cause, rep.Error, rep.SHA = res.Conclusion, res.Cause, res.Error, res.Commit
+	rep.Artifacts, rep.Kept = res.Artifacts, res.Kept
+}
+
+// attempt is the current or last one.
+func (js *jobState) attempt() *AttemptReport { return &js.report.Attempts[len(js.report.Attempts)-1] }
+
+// past is what a history has told of a job.
+type past struct {
+	retryAt time.Time // when it is attempted again
+	final   *Result   // of the last attempt, which decides
+	ended   int       // the event
+	mark    Mark      // how far the attempt has come
+}
+
+// history is what there is of it, to read.
+func (js *jobState) history() past {
+	if js.past == nil {
+		return past{}
+	}
+	return *js.past
+}
+
+// remember is the job's past, to write.
+func (js *jobState) remember() *past {
+	if js.past == nil {
+		js.past = &past{}
+	}
+	return js.past
 }
 
 // begun has its turn: it gets its commit, then its attempt. In between it
@@ -82,15 +117,17 @@ func (r *runner) dispatch(js *jobState, commit string) {
 	}
 	if js.sending = !js.resumed; js.sending {
 		js.number++
-		js.jobID = attemptJobID(r.o.ID, js.Key, js.number)
+		js.jobID = attemptJobID(r.o.ID, js.Key, int(js.number))
 		now := time.Now()
-		js.mark, js.sent = Mark{}, time.Time{}
-		js.attempts = append(js.attempts, AttemptReport{JobID: js.jobID, Host: js.host, Status: StatusQueued, QueuedAt: now})
-		r.emit(Event{Time: now, Kind: JobQueued, Job: js.Job, Attempt: js.number, JobID: js.jobID, Host: js.host})
+		if js.sent = (time.Time{}); js.past != nil {
+			js.past.mark = Mark{}
+		}
+		js.report.Attempts = append(js.report.Attempts, AttemptReport{JobID: js.jobID, Host: js.host, Status: StatusQueued, QueuedAt: now})
+		r.emit(Event{Time: now, Kind: JobQueued, Job: js.Job, Attempt: int(js.number), JobID: js.jobID, Host: js.host})
 	}
-	a := Attempt{
-		Run: r.o.ID, Job: js.Job, Host: js.host, Number: js.number, JobID: js.jobID, Resumed: js.resumed,
-		SentAt: js.mark.SentAt, StartedAt: js.attempts[len(js.attempts)-1].StartedAt,
+	a := &Attempt{
+		Run: r.o.ID, Job: js.Job, Host: js.host, Number: int(js.number), JobID: js.jobID, Resumed: js.resumed,
+		SentAt: js.history().mark.SentAt, StartedAt: js.attempt().StartedAt,
 		Commit: commit, Inputs: inputs, Timeout: js.inv.Timeout, QueueTimeout: js.inv.QueueTimeout,
 	}
 	if js.Source.Kind == SourceOwn {
@@ -100,7 +137,7 @@ func (r *runner) dispatch(js *jobState, commit string) {
 }
 
 // exec runs an attempt in a worker.
-func (r *runner) exec(js *jobState, a Attempt) {
+func (r *runner) exec(js *jobState, a *Attempt) {
 	js.sending = false
 	if cause := js.doom; cause != nil && !a.Resumed { // cancelled between its decision and its dispatch
 		js.doom = nil
@@ -113,15 +150,15 @@ func (r *runner) exec(js *jobState, a Attempt) {
 		cancel(js.doom)
 		js.doom = nil
 	}
-	mark := js.mark
+	mark := js.history().mark
 	a.Sent = func(at time.Time) { r.post(func() { js.sent = at }) }
 	a.Started = func(at time.Time) { r.post(func() { r.attemptStarted(js, at) }) }
 	a.Resolved = func(sha string) { r.post(func() { r.resolved(js.Source, sha) }) }
 	r.worker(func() func() {
-		log := r.e.openLog(&a, mark)
+		log := r.e.openLog(a, mark)
 		defer log.close()
 		a.Marked = log.marked
-		res, err := r.e.Executor.Exec(ctx, a, log)
+		res, err := r.e.Executor.Exec(ctx, *a, log)
 		cause := context.Cause(ctx)
 		cancel(nil)
 		return func() {
@@ -179,12 +216,12 @@ func (r *runner) attemptStarted(js *jobState, at time.Time) {
 	if js.done || js.cancel == nil {
 		return
 	}
-	rep := &js.attempts[len(js.attempts)-1]
+	rep := js.attempt()
 	if rep.Status != StatusQueued {
 		return // it is in the history
 	}
 	rep.Status, rep.StartedAt = StatusInProgress, at
-	r.emit(Event{Time: at, Kind: JobStarted, Job: js.Job, Attempt: js.number, JobID: js.jobID, Host: js.host})
+	r.emit(Event{Time: at, Kind: JobStarted, Job: js.Job, Attempt: int(js.number), JobID: js.jobID, Host: js.host})
 	if js.inv.clock.IsZero() {
 		js.inv.clock = at
 		r.armTimeout(js.inv)
@@ -244,7 +281,7 @@ func (js *jobState) interrupt(cause error) bool {
 func (r *runner) attemptEnded(js *jobState, res Result, log string, err error) {
 	js.cancel = nil
 	r.judgeHost(js, &res, err)
-	rep := &js.attempts[len(js.attempts)-1]
+	rep := js.attempt()
 	rep.complete(&res, log)
 	if res.Commit != "" && js.Source.Kind == SourceGit {
 		r.resolved(js.Source, res.Commit)
@@ -252,7 +289,7 @@ func (r *runner) attemptEnded(js *jobState, res Result, log string, err error) {
 	r.scoutEnded(js)
 	delay, again := r.retry(js, res, errors.Is(err, ErrRefused) && !r.elsewhere(js))
 	ev := Event{
-		Time: res.CompletedAt, Kind: AttemptCompleted, Job: js.Job, Attempt: js.number, JobID: js.jobID, Host: js.host,
+		Time: res.CompletedAt, Kind: AttemptCompleted, Job: js.Job, Attempt: int(js.number), JobID: js.jobID, Host: js.host,
 		Result: &res, Log: log,
 	}
 	if again {
@@ -303,7 +340,7 @@ func (r *runner) retry(js *jobState, res Result, refused bool) (time.Duration, b
 	case res.Conclusion == Failure && res.Cause == CauseTask:
 		kind = "failure"
 	}
-	if js.retries >= p.Limit || !slices.Contains(p.On, kind) {
+	if int(js.retries) >= p.Limit || !slices.Contains(p.On, kind) {
 		return 0, false
 	}
 	d := float64(p.Delay)
@@ -330,14 +367,14 @@ func (r *runner) inputs(js *jobState) ([]InputFile, error) {
 	for _, in := range js.In {
 		for i, from := range in.From {
 			fs := r.jobs[from]
-			k := slices.IndexFunc(fs.result.Artifacts, func(a Artifact) bool { return a.File == in.File })
+			k := slices.IndexFunc(fs.report.Artifacts, func(a Artifact) bool { return a.File == in.File })
 			if k < 0 {
 				if i == 0 {
-					return nil, fmt.Errorf("artifact %s was not made by %s (%s)", in.File, from.Key, fs.result.Conclusion)
+					return nil, fmt.Errorf("artifact %s was not made by %s (%s)", in.File, from.Key, fs.report.Conclusion)
 				}
 				continue
 			}
-			a := fs.result.Artifacts[k]
+			a := fs.report.Artifacts[k]
 			if i == 0 {
 				files = append(files, InputFile{Path: in.File, Artifact: a})
 			}

@@ -71,9 +71,9 @@ func (r *runner) attemptLeft(js *jobState, mark Mark) {
 		return // to be sent by the next process, as its JobQueued says
 	}
 	mark.SentAt = js.sent
-	if !mark.equal(js.mark) {
-		js.mark = mark
-		r.emit(Event{Kind: JobDetached, Job: js.Job, Attempt: js.number, JobID: js.jobID, Host: js.host, Mark: &mark})
+	if !mark.equal(js.history().mark) {
+		js.remember().mark = mark
+		r.emit(Event{Kind: JobDetached, Job: js.Job, Attempt: int(js.number), JobID: js.jobID, Host: js.host, Mark: &mark})
 	}
 }
 

@@ -21,7 +21,8 @@ func (r *runner) keep(kept []Kept) {
 		if js.Source.Kind == SourceGit {
 			r.resolved(js.Source, res.Commit)
 		}
-		js.done, js.result, js.ended = true, res, i
+		js.end(&res)
+		js.remember().ended = i
 		r.emit(Event{Kind: JobCompleted, Job: js.Job, Result: &res})
 	}
 }

@@ -5,8 +5,17 @@ import "slices"
 // lane is what of a run happens one at a time: the jobs of one queue-id, or
 // those of one queue on one host.
 type lane struct {
+	key     laneKey
+	users   int // jobs that have been ready and have not ended
 	busy    bool
 	waiting []*jobState // those that are ready
+}
+
+// laneKey tells lanes apart, by one of the three.
+type laneKey struct {
+	id          string // queue-id
+	job         string // key of a job on a pool
+	host, queue string
 }
 
 // next takes the waiting job that is listed first in the file, but for one
@@ -43,24 +52,25 @@ func inFileOrder(a, b *jobState) int {
 	if pa.Col != pb.Col {
 		return pa.Col - pb.Col
 	}
-	return a.index - b.index
+	return int(a.index - b.index)
 }
 
 // ready has a job attempted as soon as its lane is free.
 func (r *runner) ready(js *jobState) {
 	if js.lane == nil {
-		key := "host\x00" + js.Host + "\x00" + js.Queue
-		if js.Pool != "" {
-			key = "job\x00" + js.Key // its queue is its own, wherever it is placed
-		}
-		if js.QueueID != "" {
-			key = "queue-id\x00" + js.QueueID
+		key := laneKey{host: js.Host, queue: js.Queue}
+		switch {
+		case js.QueueID != "":
+			key = laneKey{id: js.QueueID}
+		case js.Pool != "":
+			key = laneKey{job: js.Key} // its queue is its own, wherever it is placed
 		}
 		js.lane = r.lanes[key]
 		if js.lane == nil {
-			js.lane = &lane{}
+			js.lane = &lane{key: key}
 			r.lanes[key] = js.lane
 		}
+		js.lane.users++
 	}
 	js.lane.waiting = append(js.lane.waiting, js)
 	l := js.lane
@@ -78,6 +88,12 @@ func (r *runner) drive(l *lane) {
 func (r *runner) free(js *jobState) {
 	l := js.lane
 	l.busy = false
+	if js.done {
+		if l.users--; l.users == 0 { // the next to need it makes it anew
+			delete(r.lanes, l.key)
+		}
+		js.lane = nil
+	}
 	if len(l.waiting) > 0 {
 		r.effects = append(r.effects, func() { r.drive(l) })
 	}

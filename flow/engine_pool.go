@@ -10,12 +10,9 @@ import (
 	"time"
 )
 
-// placing is what a run knows of where a job is.
+// placing is what a run knows of how a job on a pool finds a host.
 type placing struct {
-	host   string      // URL of that of the last attempt; of a job on no pool always its own
-	place  *Placement  // of the attempt at hand; nil: it is on no pool
-	order  *placeOrder // waits for a host; nil: it does not
-	expire *time.Timer // ends that
+	expire *time.Timer // ends its waiting for one
 	since  time.Time   // when it began to wait; zero: it did not have to
 	avoid  []string    // hosts on which an attempt has failed by infrastructure
 }
@@ -239,7 +236,7 @@ func (m *movedError) verdict(res Result) Result {
 // hostGone takes a job that has not started from a host that is gone or taken
 // out. What runs there goes on, or is lost.
 func (r *runner) hostGone(js *jobState, pl *Placement, why string) {
-	if js.done || js.place != pl || js.attempts[len(js.attempts)-1].Status != StatusQueued {
+	if js.done || js.place != pl || js.attempt().Status != StatusQueued {
 		return
 	}
 	js.interrupt(&movedError{js.host, why})

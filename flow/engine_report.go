@@ -16,12 +16,11 @@ func (r *runner) report() *Run {
 	for _, inv := range r.o.Plan.Roots {
 		run.Roots = append(run.Roots, inv.Key)
 	}
-	run.Jobs = make([]JobReport, 0, len(r.jobs))
+	run.Jobs = r.reports
 	needs := make(needKeys)
 	for _, j := range r.o.Plan.Jobs {
-		rep := r.jobReport(r.jobs[j])
-		rep.Needs = needs.of(j.Needs)
-		run.Jobs = append(run.Jobs, rep)
+		r.fill(r.jobs[j])
+		r.jobs[j].report.Needs = needs.of(j.Needs)
 	}
 	run.Conclusion = r.conclusion(run.Jobs)
 	if !r.ended.IsZero() {
@@ -51,18 +50,15 @@ func (k needKeys) of(needs []*Job) []string {
 	return keys
 }
 
-func (r *runner) jobReport(js *jobState) JobReport {
-	res := js.result
+// fill completes the report of a job.
+func (r *runner) fill(js *jobState) {
+	rep := js.report
+	rep.Key, rep.Project, rep.Title, rep.Label, rep.Queue = js.Key, js.inv.Project.Name, js.Title, js.Label, js.Queue
+	rep.Host, rep.Pool, rep.Status = js.host, js.Pool, StatusCompleted
 	if !js.done { // of an after invocation that was not due, or that nothing reached
-		res = Result{Conclusion: Skipped, Error: r.notDue(js.inv)}
+		rep.Conclusion, rep.Error = Skipped, r.notDue(js.inv)
 	}
-	rep := JobReport{
-		Key: js.Key, Project: js.inv.Project.Name, Title: js.Title, Host: js.host, Pool: js.Pool, Label: js.Label, Queue: js.Queue,
-		Status:     StatusCompleted,
-		Conclusion: res.Conclusion, Cause: res.Cause, Error: res.Error, SHA: res.Commit,
-		Attempts: js.attempts, Artifacts: res.Artifacts, Kept: res.Kept,
-	}
-	if rep.SHA == "" && js.done && len(js.attempts) > 0 {
+	if rep.SHA == "" && js.done && len(rep.Attempts) > 0 {
 		switch js.Source.Kind {
 		case SourceOwn:
 			rep.SHA = r.o.SHA
@@ -76,7 +72,6 @@ func (r *runner) jobReport(js *jobState) JobReport {
 	if rep.Artifacts == nil {
 		rep.Artifacts = []Artifact{}
 	}
-	return rep
 }
 
 // complete takes over how the attempt ended. An earlier start that the result

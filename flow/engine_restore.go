@@ -35,7 +35,7 @@ func (r *runner) restore(history []Event) {
 
 // attach prepares for a job that is, or may be, on its host.
 func (r *runner) attach(js *jobState) {
-	if js.attempts[len(js.attempts)-1].QueuedAt.Before(js.inv.fired) {
+	if js.attempt().QueuedAt.Before(js.inv.fired) {
 		js.doom = errTimeout // the process before this one may not have come to it
 	}
 	if js.Pool != "" {
@@ -52,26 +52,33 @@ func (r *runner) attach(js *jobState) {
 func (js *jobState) restore(ev *Event, at int) {
 	switch ev.Kind {
 	case JobWaiting:
-		js.since = ev.Time
+		if js.placing != nil {
+			js.since = ev.Time
+		}
 	case JobQueued:
-		js.host, js.since = ev.Host, time.Time{}
-		js.number, js.jobID, js.resumed, js.mark, js.final = ev.Attempt, ev.JobID, true, Mark{SentAt: ev.Time}, nil
-		js.attempts = append(js.attempts, AttemptReport{JobID: ev.JobID, Host: ev.Host, Status: StatusQueued, QueuedAt: ev.Time})
+		if js.host = ev.Host; js.placing != nil {
+			js.since = time.Time{}
+		}
+		js.number, js.jobID, js.resumed = int32(ev.Attempt), ev.JobID, true //nolint:gosec // of this run's own attempts
+		was := js.remember()
+		was.mark, was.final = Mark{SentAt: ev.Time}, nil
+		js.report.Attempts = append(js.report.Attempts, AttemptReport{JobID: ev.JobID, Host: ev.Host, Status: StatusQueued, QueuedAt: ev.Time})
 	case JobStarted:
-		rep := &js.attempts[len(js.attempts)-1]
+		rep := js.attempt()
 		rep.Status, rep.StartedAt = StatusInProgress, ev.Time
 		if js.inv.clock.IsZero() {
 			js.inv.clock = ev.Time
 		}
 	case JobDetached:
-		js.mark = *ev.Mark
+		js.remember().mark = *ev.Mark
 	case AttemptCompleted:
 		js.resumed = false
-		rep, res := &js.attempts[len(js.attempts)-1], ev.Result
+		rep, res := js.attempt(), ev.Result
 		rep.complete(res, ev.Log)
 		js.avoidIf(res)
 		if ev.RetryAt.IsZero() {
-			js.final, js.ended = res, at
+			was := js.remember()
+			was.final, was.ended = res, at
 			return
 		}
 		if res.unbegun() && js.infra < InfraRetries {
@@ -79,9 +86,10 @@ func (js *jobState) restore(ev *Event, at int) {
 		} else {
 			js.retries++
 		}
-		js.retryAt = ev.RetryAt
+		js.remember().retryAt = ev.RetryAt
 	case JobCompleted:
-		js.done, js.resumed, js.result, js.ended = true, false, *ev.Result, at
+		js.end(ev.Result)
+		js.resumed, js.remember().ended = false, at
 	}
 }
 

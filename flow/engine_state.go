@@ -79,7 +79,7 @@ func (r *runner) begin(is *invState) {
 		}
 		is.skipped = bs.skipped
 		if bs.failed != nil {
-			is.skipped = fmt.Sprintf("because %s %s", bs.failed.Key, pastTense(bs.failed.result.Conclusion))
+			is.skipped = fmt.Sprintf("because %s %s", bs.failed.Key, pastTense(bs.failed.report.Conclusion))
 		}
 		break
 	}
@@ -89,7 +89,7 @@ func (r *runner) begin(is *invState) {
 		if js.done {
 			r.jobEnded(js)
 		} else {
-			r.conclude(js, *js.final)
+			r.conclude(js, *js.past.final)
 		}
 	}
 	for _, js := range is.jobs {
@@ -101,8 +101,8 @@ func (r *runner) begin(is *invState) {
 			r.conclude(js, Result{Conclusion: Skipped, Cause: CauseDependency, Error: is.skipped})
 		case r.stopped(is):
 			r.conclude(js, Result{Conclusion: Cancelled, Cause: CauseCancelled, Error: stopText(r.stop)})
-		case js.retryAt.After(time.Now()):
-			r.again(js, time.Until(js.retryAt))
+		case js.history().retryAt.After(time.Now()):
+			r.again(js, time.Until(js.past.retryAt))
 		default:
 			r.ready(js)
 		}
@@ -117,11 +117,11 @@ func (r *runner) begin(is *invState) {
 func (is *invState) inHistory() []*jobState {
 	var ended []*jobState
 	for _, js := range is.jobs {
-		if js.done || js.final != nil {
+		if js.done || js.history().final != nil {
 			ended = append(ended, js)
 		}
 	}
-	slices.SortStableFunc(ended, func(a, b *jobState) int { return a.ended - b.ended })
+	slices.SortStableFunc(ended, func(a, b *jobState) int { return a.history().ended - b.history().ended })
 	return ended
 }
 
@@ -139,12 +139,12 @@ func (r *runner) conclude(js *jobState, res Result) {
 	if js.lane != nil {
 		js.lane.remove(js)
 	}
-	js.done, js.result = true, res
+	js.end(&res)
 	if r.stopSeeking(js) {
 		r.free(js)
 		r.scoutEnded(js)
 	}
-	ev := Event{Kind: JobCompleted, Job: js.Job, Attempt: js.number, Result: &res}
+	ev := Event{Kind: JobCompleted, Job: js.Job, Attempt: int(js.number), Result: &res}
 	if js.number > 0 {
 		ev.Host = js.host
 	}
@@ -155,12 +155,12 @@ func (r *runner) conclude(js *jobState, res Result) {
 // jobEnded counts a job that is done for its invocation.
 func (r *runner) jobEnded(js *jobState) {
 	is := js.inv
-	c := js.result.Conclusion
+	c := js.report.Conclusion
 	if !c.Passed() && c != Skipped {
 		if is.failed == nil {
 			is.failed = js
 		}
-		if c != Cancelled && js.result.Kept == "" { // what failed in another run stops nothing in this one
+		if c != Cancelled && js.report.Kept == "" { // what failed in another run stops nothing in this one
 			r.failFast(is)
 		}
 	}

@@ -43,23 +43,42 @@ type AfterEdge struct {
 type Job struct {
 	Key        string // "project@label", unique in a plan
 	Invocation *Invocation
-	Host       string   // URL of the Sparky host, without trailing slash; "" with a Pool
-	Pool       string   // the pool on which each of its attempts is placed; "" with a Host
+	Host       string // URL of the Sparky host, without trailing slash; "" with a Pool
+	Pool       string // the pool on which each of its attempts is placed; "" with a Host
+	Label      string // its name within the invocation: of the host entry, the combination, the worker
+	Title      string // shown to people
+	QueueID    string // the user's queue-id; "" when there is none
+	Queue      string // Sparky project on the host: [A-Za-z0-9][A-Za-z0-9_-]{0,99}
+	Vars       []Var  // merged, sorted by name
+	*Work             // not nil
+	Pos        Pos    // of the host entry, or of the project
+}
+
+// Work is what a job does and waits for. The jobs of an invocation whose host
+// entries say nothing else share one: a plan may have thousands of them.
+type Work struct {
 	PoolLabels []string // that a host of the Pool must have
-	Label      string   // its name within the invocation: of the host entry, the combination, the worker
-	Title      string   // shown to people
-	QueueID    string   // the user's queue-id; "" when there is none
-	Queue      string   // Sparky project on the host: [A-Za-z0-9][A-Za-z0-9_-]{0,99}
 	Actions    []string
 	Options    []string
-	Vars       []Var // merged, sorted by name
 	Secrets    []string
 	Sparrowdo  map[string]any // merged; values are strings or bools
 	Source     Source
 	In         []Input
 	Out        []Output
 	Needs      []*Job // jobs that must have ended before this one starts; shared by all that need the same
-	Pos        Pos    // of the host entry, or of the project
+}
+
+// Trim lets go of what only another plan of the File would need: the entries
+// of its hosts, which may be thousands.
+func (p *Plan) Trim() {
+	for _, project := range p.File.Projects {
+		project.Hosts = nil
+		for _, deps := range [][]Dep{project.Before, project.After} {
+			for i := range deps {
+				deps[i].Hosts = nil
+			}
+		}
+	}
 }
 
 // Worker reports whether the variable says which worker the job is: nobody

@@ -21,32 +21,34 @@ func (p *planner) makeJobs(s spec, inv *Invocation, needs []*Job) {
 	own := p.settings(s)
 	own.Vars = p.overrideVars(own.Vars)
 	inv.Title = own.Title.Value
-	actions, options, secrets, sparrowdo := p.split.action(own.Action), p.words(own.Options), values(own.Secrets), optionMap(own.Sparrowdo)
-	source := p.sourceOf(inv.Project)
+	work := &Work{
+		Actions: p.split.action(own.Action), Options: p.words(own.Options), Secrets: values(own.Secrets), Sparrowdo: optionMap(own.Sparrowdo),
+		Source: p.sourceOf(inv.Project), Out: inv.Project.Out, Needs: needs,
+	}
 	use := p.poolOf(s)
 	p.checkPool(use)
+	if use != nil {
+		work.PoolLabels = use.Labels
+	}
 	entries := p.entries(s)
 	jobs := make([]Job, len(entries))
 	inv.Jobs = make([]*Job, len(jobs))
 	labels := labels{taken: make(map[string]int, len(jobs))}
 	for i := range jobs {
 		j, settings, e := &jobs[i], own, &entries[i]
-		*j = Job{
-			Invocation: inv, Actions: actions, Options: options, Secrets: secrets, Sparrowdo: sparrowdo,
-			Source: source, Out: inv.Project.Out, Needs: needs, Pos: inv.Project.Pos,
-		}
+		*j = Job{Invocation: inv, Work: work, Pos: inv.Project.Pos}
 		if e.host != nil {
 			settings = p.overlay(&own, &e.host.Settings)
 			p.specialise(j, e.host, &settings)
 		}
 		j.Vars = p.fixVars(settings.Vars, e)
 		if use != nil {
-			j.Pool, j.PoolLabels = use.Name.Value, use.Labels
+			j.Pool = use.Name.Value
 		} else {
 			j.Host = p.hostURL(settings.URL, j.Pos)
 		}
-		j.Label = labels.next(p.entryLabel(e, j.Host))
-		j.Key = inv.Key + "@" + j.Label
+		j.Key = inv.Key + "@" + labels.next(p.entryLabel(e, j.Host))
+		j.Label = j.Key[len(inv.Key)+1:]
 		j.Title = settings.Title.Or(j.Key)
 		j.QueueID = settings.QueueID.Value
 		j.Queue = p.queue(j)
@@ -57,6 +59,10 @@ func (p *planner) makeJobs(s spec, inv *Invocation, needs []*Job) {
 // specialise gives j what its host entry says otherwise than the project.
 func (p *planner) specialise(j *Job, host *Host, merged *Settings) {
 	j.Pos = host.Pos
+	if host.Action.IsSet() || host.Options.IsSet() || host.Secrets != nil || len(host.Sparrowdo) > 0 {
+		own := *j.Work
+		j.Work = &own
+	}
 	if host.Action.IsSet() {
 		j.Actions = p.split.action(host.Action)
 	}

@@ -70,6 +70,9 @@ func overlayVars(far, near []Var) []Var {
 	if len(near) == 0 {
 		return far
 	}
+	if len(far) == 0 && inOrder(near) {
+		return slices.Clip(near)
+	}
 	vars := slices.Concat(far, near)
 	slices.SortStableFunc(vars, func(a, b Var) int { return strings.Compare(a.Name, b.Name) })
 	n := 0
@@ -81,6 +84,16 @@ func overlayVars(far, near []Var) []Var {
 		n++
 	}
 	return vars[:n:n]
+}
+
+// inOrder reports whether variables are sorted by name, each name there once.
+func inOrder(vars []Var) bool {
+	for i := 1; i < len(vars); i++ {
+		if vars[i-1].Name >= vars[i].Name {
+			return false
+		}
+	}
+	return true
 }
 
 // overlayOptions returns the sparrowdo keys of both, sorted by name, near

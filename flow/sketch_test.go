@@ -31,7 +31,7 @@ func (s *sketch) inv(name string, hosts int, before ...string) *flow.Invocation 
 		label := fmt.Sprintf("h%d", i+1)
 		inv.Jobs = append(inv.Jobs, &flow.Job{
 			Key: name + "@" + label, Label: label, Invocation: inv, Host: "http://" + label, Queue: name + "-" + label,
-			Source: flow.Source{Kind: flow.SourceDir, Dir: "/x"},
+			Work: &flow.Work{Source: flow.Source{Kind: flow.SourceDir, Dir: "/x"}},
 		})
 	}
 	s.byID[name] = inv

@@ -110,7 +110,7 @@ func (c *Client) Wait(ctx context.Context, project, jobID string, state Code, of
 		op:      op,
 		method:  http.MethodGet,
 		path:    fmt.Sprintf("%s?wait=%d&state=%d&offset=%d", path, int(wait.Seconds()), int(state), offset),
-		header:  map[string]string{"Accept": "application/json"},
+		header:  [2]string{"Accept", "application/json"},
 		timeout: wait + waitSlack,
 	}, maxAnswer+2*MaxLogChunk)
 	if err != nil {

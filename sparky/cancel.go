@@ -46,7 +46,7 @@ func (c *Client) cancel(ctx context.Context, project, jobID, cookies string) err
 	}
 	r := request{op: op, method: http.MethodPost, path: path, timeout: shortTimeout}
 	if cookies != "" {
-		r.header = map[string]string{"Cookie": cookies}
+		r.header = [2]string{"Cookie", cookies}
 	}
 	_, err = c.fetch(ctx, r, maxAnswer)
 	return err
@@ -59,7 +59,7 @@ func (c *Client) login(ctx context.Context) (string, error) {
 	resp, done, err := c.do(ctx, request{
 		op: op, method: http.MethodPost, path: "/default_login", timeout: shortTimeout,
 		body: strings.NewReader(form), size: int64(len(form)),
-		header: map[string]string{"Content-Type": "application/x-www-form-urlencoded"},
+		header: [2]string{"Content-Type", "application/x-www-form-urlencoded"},
 	})
 	if err != nil {
 		return "", err

@@ -146,7 +146,7 @@ type request struct {
 	path    string
 	body    io.Reader // sent with size bytes
 	size    int64
-	header  map[string]string
+	header  [2]string     // one more: name and value
 	timeout time.Duration // 0: the body's stall limit alone
 }
 
@@ -175,8 +175,8 @@ func (c *Client) do(ctx context.Context, r request) (resp *http.Response, done f
 		req.Header.Set("Token", c.token)
 	}
 	req.Header.Set("User-Agent", "cromt")
-	for k, v := range r.header {
-		req.Header.Set(k, v)
+	if name, value := r.header[0], r.header[1]; name != "" {
+		req.Header.Set(name, value)
 	}
 	resp, err = c.http.RoundTrip(req)
 	if err != nil {
@@ -218,7 +218,7 @@ func (c *Client) sendJSON(ctx context.Context, r request, v, answer any, limit i
 		return &Error{Op: r.op, Host: c.base, Kind: KindRefused, Err: err}
 	}
 	r.method, r.body, r.size = http.MethodPost, bytes.NewReader(body), int64(len(body))
-	r.header = map[string]string{"Content-Type": "application/json"}
+	r.header = [2]string{"Content-Type", "application/json"}
 	text, err := c.fetch(ctx, r, limit)
 	if err != nil {
 		return err

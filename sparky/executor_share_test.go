@@ -1,8 +1,10 @@
 package sparky_test
 
 import (
+	"context"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"io"
 	"log"
 	"net/http"
@@ -72,6 +74,21 @@ func TestHostsShareNoMask(t *testing.T) {
 		var text strings.Builder
 		if res, err := e.Exec(t.Context(), a, &text); err != nil || res.Conclusion != flow.Success || text.String() != "token ***\n" {
 			t.Errorf("%s: %+v, %v, log %q", name, res, err, &text)
+		}
+	}
+}
+
+// What is given up by the last who waits at the moment at which it ends is
+// either kept or done anew.
+func TestSharedGivenUpAtItsEnd(t *testing.T) {
+	for range 1000 {
+		var s sparky.Shared
+		ctx, cancel := context.WithCancel(t.Context())
+		if n, err := s.Do(ctx, func(context.Context) (int, error) { cancel(); return 1, nil }); n != 1 && !errors.Is(err, context.Canceled) {
+			t.Fatalf("%d, %v", n, err)
+		}
+		if n, err := s.Do(t.Context(), func(context.Context) (int, error) { return 1, nil }); n != 1 || err != nil {
+			t.Fatalf("%d, %v", n, err)
 		}
 	}
 }

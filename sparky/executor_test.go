@@ -54,8 +54,8 @@ func attempt(id string, actions ...string) flow.Attempt {
 	return flow.Attempt{
 		Run: "run1", Number: 1, JobID: id, Commit: strings.Repeat("c", 40),
 		Job: &flow.Job{
-			Key: "hello@worker", Host: testHost, Queue: "q-" + id, Actions: actions,
-			Source: flow.Source{Kind: flow.SourceOwn},
+			Key: "hello@worker", Host: testHost, Queue: "q-" + id,
+			Work: &flow.Work{Actions: actions, Source: flow.Source{Kind: flow.SourceOwn}},
 		},
 		Timeout: time.Hour, QueueTimeout: time.Hour,
 	}

@@ -35,3 +35,11 @@ func (c *Client) Login(ctx context.Context) (cookies string, err error) { return
 func (c *Client) CancelWith(ctx context.Context, project, jobID, cookies string) error {
 	return c.cancel(ctx, project, jobID, cookies)
 }
+
+// Shared does something that has a number once.
+type Shared struct{ s shared[int] }
+
+// Do does it, unless it is done.
+func (s *Shared) Do(ctx context.Context, f func(context.Context) (int, error)) (int, error) {
+	return s.s.do(ctx, f)
+}

@@ -31,7 +31,7 @@ func (c *Client) PutFile(ctx context.Context, project, jobID, name string, r io.
 		path:   "/file/project/" + project + "/job/" + jobID + "/filename/" + name,
 		body:   io.NopCloser(watch.reader(r)),
 		size:   size,
-		header: map[string]string{"Content-Type": "application/octet-stream"},
+		header: [2]string{"Content-Type", "application/octet-stream"},
 	}, maxAnswer)
 	if err != nil {
 		return watch.explain(err)

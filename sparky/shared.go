@@ -15,7 +15,7 @@ type shared[T any] struct {
 
 type sharedCall[T any] struct {
 	done    chan struct{}
-	cancel  context.CancelFunc
+	cancel  context.CancelFunc // nil: it is done
 	waiting int
 	value   T
 	err     error
@@ -32,6 +32,7 @@ func (s *shared[T]) do(ctx context.Context, f func(context.Context) (T, error)) 
 			c.value, c.err = f(callCtx)
 			cancel()
 			s.mu.Lock()
+			c.cancel = nil // it holds the context of whoever asked first
 			if c.err != nil && s.call == c {
 				s.call = nil
 			}
@@ -46,7 +47,7 @@ func (s *shared[T]) do(ctx context.Context, f func(context.Context) (T, error)) 
 		return c.value, c.err
 	case <-ctx.Done():
 		s.mu.Lock()
-		if c.waiting--; c.waiting == 0 {
+		if c.waiting--; c.waiting == 0 && c.cancel != nil {
 			c.cancel()
 			if s.call == c {
 				s.call = nil

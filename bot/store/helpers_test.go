@@ -41,7 +41,7 @@ func plan(n int) *flow.Plan {
 		label := "h" + strconv.Itoa(i+1)
 		inv.Jobs = append(inv.Jobs, &flow.Job{
 			Key: "build@" + label, Label: label, Invocation: inv, Host: "http://" + label, Queue: "build-" + label, Title: "Build",
-			Source: flow.Source{Kind: flow.SourceDir, Dir: "/x"},
+			Work: &flow.Work{Source: flow.Source{Kind: flow.SourceDir, Dir: "/x"}},
 		})
 	}
 	return &flow.Plan{Roots: []*flow.Invocation{inv}, Invocations: []*flow.Invocation{inv}, Jobs: inv.Jobs}

@@ -70,6 +70,7 @@ func (s *session) prepare(ctx context.Context) error {
 	if s.local && !agentsRunHere {
 		return errNoAgents
 	}
+	s.plan.Trim()
 	if err := s.checkHosts(); err != nil {
 		return err
 	}

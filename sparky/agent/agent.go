@@ -179,7 +179,7 @@ func (a *Agent) resume(ctx context.Context) (err error) {
 	if a.files, err = openFiles(filepath.Join(a.cfg.Root, dirFiles), a.disk); err != nil {
 		return err
 	}
-	if a.store, err = openStore(ctx, a.cfg.Root); err != nil {
+	if a.store, err = openStore(ctx, a.cfg.Root, a.crowded); err != nil {
 		return err
 	}
 	if a.seq, err = a.store.lastSeq(ctx); err != nil {

@@ -15,14 +15,15 @@ import (
 
 // journal is the one writer of the database. Transitions that arrive while a
 // commit is under way share the next one, so that many jobs cost few disk
-// flushes.
+// flushes; while the machine is crowded, a commit waits a moment for company.
 type journal struct {
-	conn *sql.Conn
-	stmt statements
-	in   chan *commit
-	gone chan struct{} // closed when the writer has ended
-	once sync.Once
-	quit chan struct{}
+	conn    *sql.Conn
+	stmt    statements
+	in      chan *commit
+	crowded func() bool   // there is enough to do meanwhile
+	gone    chan struct{} // closed when the writer has ended
+	once    sync.Once
+	quit    chan struct{}
 }
 
 type statements struct {
@@ -43,12 +44,12 @@ type commit struct {
 
 var errJournalClosed = errors.New("the agent is stopping")
 
-func newJournal(ctx context.Context, db *sql.DB) (*journal, error) {
+func newJournal(ctx context.Context, db *sql.DB, crowded func() bool) (*journal, error) {
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return nil, err
 	}
-	j := &journal{conn: conn, in: make(chan *commit, maxBatch), gone: make(chan struct{}), quit: make(chan struct{})}
+	j := &journal{conn: conn, in: make(chan *commit, maxBatch), crowded: crowded, gone: make(chan struct{}), quit: make(chan struct{})}
 	for text, to := range map[string]**sql.Stmt{
 		`BEGIN IMMEDIATE`: &j.stmt.begin,
 		`COMMIT`:          &j.stmt.commit,
@@ -112,6 +113,10 @@ func (j *journal) run() {
 		select {
 		case c := <-j.in:
 			batch = j.gather(append(batch[:0], c))
+			if len(batch) < commitCompany && j.crowded() {
+				time.Sleep(commitDelay)
+				batch = j.gather(batch)
+			}
 			j.flush(batch)
 			clear(batch)
 			if dirty.IsZero() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"time"
 
@@ -245,6 +246,13 @@ func (a *Agent) putBack(next []*job) {
 		a.tasks.Done()
 	}
 	time.AfterFunc(journalRetry, a.startReady)
+}
+
+// crowded reports whether more jobs run than there are processors for.
+func (a *Agent) crowded() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.running > runtime.GOMAXPROCS(0)
 }
 
 // isReady reports whether the job is journalled; accept starts it otherwise.

@@ -73,8 +73,9 @@ type store struct {
 	writer *sql.DB
 }
 
-// openStore opens or makes the database in the folder dir.
-func openStore(ctx context.Context, dir string) (*store, error) {
+// openStore opens or makes the database in the folder dir. Writes may wait for
+// others while crowded.
+func openStore(ctx context.Context, dir string, crowded func() bool) (*store, error) {
 	s := &store{path: filepath.Join(dir, "agent.db")}
 	// SQLite gives its -wal and -shm the mode of the database itself.
 	f, err := os.OpenFile(s.path, os.O_CREATE|os.O_RDWR, 0o600)
@@ -100,7 +101,7 @@ func openStore(ctx context.Context, dir string) (*store, error) {
 		ORDER BY seq DESC LIMIT -1 OFFSET ?`); err != nil {
 		return nil, errors.Join(err, s.byID.Close(), s.read.Close(), s.writer.Close())
 	}
-	if s.journal, err = newJournal(ctx, s.writer); err != nil {
+	if s.journal, err = newJournal(ctx, s.writer, crowded); err != nil {
 		return nil, errors.Join(err, s.byID.Close(), s.old.Close(), s.read.Close(), s.writer.Close())
 	}
 	return s, nil

@@ -84,6 +84,8 @@ func (c *Console) Report(_ context.Context, events []flow.Event) error {
 			continue
 		case flow.AttemptCompleted: // it may have ended before it was seen to run
 			c.release(ev.Job, ev.Attempt)
+		case flow.JobCompleted:
+			delete(c.logs, ev.Job)
 		}
 		c.view.Event(ev)
 	}

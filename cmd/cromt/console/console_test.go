@@ -52,7 +52,7 @@ func newWorld(o console.Options) *world {
 	job := func(project, label string) *flow.Job {
 		return &flow.Job{
 			Key: project + "@" + label, Label: label, Host: "https://" + label + ":4000",
-			Invocation: &flow.Invocation{Project: &flow.Project{Name: project}},
+			Invocation: &flow.Invocation{Project: &flow.Project{Name: project}}, Work: &flow.Work{},
 		}
 	}
 	w.a, w.b, w.c = job("build", "h1"), job("test", "host2"), job("lint", "h3")

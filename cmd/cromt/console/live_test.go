@@ -170,7 +170,7 @@ func TestLiveManyJobs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(console.Options{})
 		for i := range 100 {
-			w.plan.Jobs = append(w.plan.Jobs, &flow.Job{Key: fmt.Sprintf("j%d@h", i), Host: "https://h:4000"})
+			w.plan.Jobs = append(w.plan.Jobs, &flow.Job{Key: fmt.Sprintf("j%d@h", i), Host: "https://h:4000", Work: &flow.Work{}})
 		}
 		con := console.New(w.plan, console.Options{Out: &w.out, Err: &w.err, Live: true, Size: func() (int, int) { return 80, 12 }})
 		w.con = con
