@@ -16,6 +16,13 @@ const (
 	webhookTime = 10 * time.Second
 	// acceptTime for the database to take a delivery.
 	acceptTime = 5 * time.Second
+	// maxPace comments with commands of one user within paceTime are worked, more
+	// than anybody writes by hand: each costs some ten requests of the
+	// installation's 5,000 an hour. Of so many users at once it is counted:
+	// maxPaceUsers.
+	maxPace      = 30
+	paceTime     = 10 * time.Minute
+	maxPaceUsers = 10_000
 	// clickTime is within which clicks on one button are one: nobody means two.
 	clickTime = time.Minute
 	// goneTime is after how long what GitHub does not have will not come: its
