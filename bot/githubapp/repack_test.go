@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"io"
 	"runtime"
 	"strings"
@@ -64,7 +65,7 @@ func TestRepack(t *testing.T) {
 	var got []string
 	for tr := tar.NewReader(zr); ; {
 		h, err := tr.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
@@ -104,7 +105,7 @@ func TestRepack(t *testing.T) {
 		}
 	}
 	whole := packed(t, "r/file=hello")
-	for n := range len(whole) {
+	for n := range whole {
 		if _, err := githubapp.Repack(bytes.NewReader(whole[:n]), io.Discard, sha, most); err == nil {
 			t.Errorf("cut after %d of %d bytes it is taken", n, len(whole))
 		}
