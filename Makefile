@@ -56,6 +56,7 @@ bench: build
 	$(BENCH) -bench WaitHosts -benchtime 1x ./sparky | tee -a $(BENCH_RAW)
 	$(BENCH) -bench ServeAck -benchtime 5000x ./cmd/cromt | tee -a $(BENCH_RAW)
 	$(BENCH) -bench ServeStart -benchtime 100x ./cmd/cromt | tee -a $(BENCH_RAW)
+	$(BENCH) -bench ServeFailover -benchtime 10x ./cmd/cromt | tee -a $(BENCH_RAW)
 	$(BENCH) -bench 'Accept|Transitions' -benchtime 5000x ./bot/store | tee -a $(BENCH_RAW)
 	$(BENCH) -bench File10000 ./flow | tee -a $(BENCH_RAW)
 	$(GO) test -count=1 -v -run 'TestCost/(25|100|1000)_jobs,_5%_fail,_spread' ./bot/checks | tee -a $(BENCH_RAW)
@@ -64,10 +65,11 @@ bench: build
 
 # Kills, broken networks, full disks by the thousand; best as root, with strace.
 # Then a million random runs of the engine against its reference model, in
-# virtual time. CROMT_CHAOS_SOAK=60m adds an hour of steady work, CROMT_TEST_SEED repeats a time.
+# virtual time, and jobs that print 10 GB. CROMT_CHAOS_SOAK=60m adds an hour of steady work, CROMT_TEST_SEED repeats a time.
 chaos: build
 	CROMT_CHAOS=full CROMT_BINARY=$(CURDIR)/cromt $(GO) test -run Chaos -parallel 5 -timeout 3h -v ./cmd/cromt
 	CROMT_CHAOS_SCHEDULES=1000000 $(GO) test -run TestModel -timeout 3h -v ./flow
+	CROMT_CHAOS=full $(GO) test -run TestLogFlood -timeout 3h -v ./sparky/agent
 
 fuzz:
 	@set -e; for p in $$($(GO) list ./...); do \

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -47,6 +48,17 @@ func (i *Intake) comment(ctx context.Context, delivery int64, ev *event.Event, l
 	commands, problems := comment.Parse(ev.Comment.Body)
 	if len(commands)+len(problems) == 0 {
 		return i.processed(ctx, delivery)
+	}
+	ok, first := i.pace.take(strconv.FormatInt(ev.Sender.ID, 10), time.Now())
+	if !ok {
+		log.Warn("too many comments with commands by one user")
+		if !first {
+			return i.processed(ctx, delivery)
+		}
+		commands, problems = nil, []comment.Error{{
+			Msg:  fmt.Sprintf("more than %d comments with commands within %.0f minutes", maxPace, paceTime.Minutes()),
+			Hint: "this one is not done, nor are the next ones for a while",
+		}}
 	}
 	a := &asked{
 		Intake: i, ev: ev, log: log, repo: i.GitHub.Repo(ev.Installation, ev.Repo.FullName), seen: time.Now(),

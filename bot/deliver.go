@@ -34,6 +34,7 @@ type Intake struct {
 	Logger    *slog.Logger
 
 	replies [32]sync.Mutex // each of some pull requests
+	pace    pace
 }
 
 // Deliver works a delivery; see [store.Workers]. What it writes, and that the

@@ -8,14 +8,21 @@ const (
 	// above 25 MB.
 	MaxWebhook = 25 << 20
 	// smallWebhook is up to what size bodies are read at once, however many
-	// there are; of larger ones largeWebhooks at a time, so that they take at
-	// most 100 MiB.
+	// there are; of larger ones largeWebhooks at a time, so that those of
+	// strangers take 50 MiB at most.
 	smallWebhook  = 256 << 10
-	largeWebhooks = 4
+	largeWebhooks = 2
 	// webhookTime for a delivery's body to arrive: GitHub gives up after 10 s.
 	webhookTime = 10 * time.Second
 	// acceptTime for the database to take a delivery.
 	acceptTime = 5 * time.Second
+	// maxPace comments with commands of one user within paceTime are worked, more
+	// than anybody writes by hand: each costs some ten requests of the
+	// installation's 5,000 an hour. Of so many users at once it is counted:
+	// maxPaceUsers.
+	maxPace      = 30
+	paceTime     = 10 * time.Minute
+	maxPaceUsers = 10_000
 	// clickTime is within which clicks on one button are one: nobody means two.
 	clickTime = time.Minute
 	// goneTime is after how long what GitHub does not have will not come: its
@@ -34,8 +41,7 @@ const (
 	stopTime = 20 * time.Second
 	// choreInterval between two rounds of what is done now and then.
 	choreInterval = time.Minute
-	// postInterval between two looks for what GitHub is still to be told: what
-	// a dead replica has left is told soon after its lease.
+	// postInterval between two looks for what GitHub is still to be told.
 	postInterval = 5 * time.Second
 	// abandonTime for the hosts of a run that cannot go on to be told.
 	abandonTime = 15 * time.Second
@@ -115,9 +121,11 @@ const (
 	sourceAge = 24 * time.Hour
 
 	// sweepInterval between two looks for what has not arrived, and sweepTime
-	// that one may take.
+	// that one may take. deliverySweep is that for deliveries, which costs one
+	// request for a hundred of them, of 5,000 an hour.
 	sweepInterval = 10 * time.Minute
 	sweepTime     = 8 * time.Minute
+	deliverySweep = 2 * time.Minute
 	// restartGap between two of the dearer ones, however often the process is
 	// started anew.
 	restartGap = time.Minute
@@ -125,15 +133,21 @@ const (
 	// looked at twice: what is under way is listed late.
 	deliveryAge  = 3 * 24 * time.Hour
 	sweepOverlap = time.Minute
-	// sweepAsks in a turn, of which there is one each choreInterval while there
-	// are more: as the App itself it sends 150 requests that change something
-	// a minute, and after an outage it needs tokens for all repositories, too.
+	// sweepAsks within a choreInterval, whichever replica asks and however often
+	// it is started anew: GitHub wants a second between requests that change
+	// something. As the App itself it sends 150 of these a minute, and after an
+	// outage it needs tokens for all repositories, too.
 	sweepAsks = 60
 	// maxAsks for one delivery, askGap after the first, then after twice as
 	// long each time: within 21 hours what is in the way is gone, or it is the
 	// delivery.
 	maxAsks = 8
 	askGap  = 10 * time.Minute
+	// restartAsks of these may follow at once where what was asked for came while
+	// nobody was there to take it, or within startTime after that: proxies take
+	// as long to find who is there again. More would be a delivery that kills.
+	restartAsks = 3
+	startTime   = 15 * time.Second
 	// sweepRepos of an installation whose pull requests are compared in one
 	// turn, and sweepPulls of each: 600 of the 5,000 requests of its hour.
 	sweepRepos = 100

@@ -168,23 +168,115 @@ func TestSweepDeliveries(t *testing.T) {
 	}
 }
 
+// What was asked for and came while nobody was there is asked for again at
+// once, some times; what somebody was there for is not.
+func TestSweepAfterRestart(t *testing.T) {
+	p := newPlace(t)
+	add := func() int64 {
+		return p.gh.AddDelivery(githubtest.Delivery{GUID: "lost", Event: "push", StatusCode: 502})
+	}
+	var want []int64
+	for n := range 6 {
+		id := add()
+		if n < 4 { // at first, and restartAsks
+			want = append(want, id)
+		}
+		p.ok(p.sweeper.Deliveries(t.Context(), 0))
+		p.ok(p.sweeper.Deliveries(t.Context(), 0))
+		if n == 0 {
+			add() // while this process was there
+			p.ok(p.sweeper.Deliveries(t.Context(), 0))
+		}
+		p.sweeper.Started = time.Now()
+	}
+	if got := p.gh.Redeliveries(); !slices.Equal(got, want) {
+		t.Errorf("asked for %v, want %v", got, want)
+	}
+}
+
+// What failed again just after it was asked for is looked at ten minutes later,
+// and not in between, when more has to be listed for it each time.
+func TestSweepKept(t *testing.T) {
+	p := newPlace(t)
+	ago := func(d time.Duration) time.Time { return time.Now().Add(-d) }
+	add := func(guid string, status int, at time.Time) int64 {
+		return p.gh.AddDelivery(githubtest.Delivery{GUID: guid, Event: "push", StatusCode: status, DeliveredAt: at})
+	}
+	sweep := func(want int) {
+		t.Helper()
+		p.ok(p.sweeper.Deliveries(t.Context(), 0))
+		if got := len(p.gh.Redeliveries()); got != want {
+			t.Errorf("asked %d times, want %d", got, want)
+		}
+	}
+	add("lost", 502, ago(30*time.Minute))
+	sweep(1)
+	add("lost", 502, ago(20*time.Minute))
+	sweep(1)
+	add("fine", 202, ago(0))
+	sweep(1)
+	p.longAgo("lost")
+	sweep(1)
+	p.sql(`UPDATE duties SET note = substr(note, 1, 42) || '2026-01-01T00:00:00Z'`)
+	sweep(2)
+}
+
+// What GitHub has nothing of is not in the way of what came after it; with
+// what fails otherwise the next turn begins.
+func TestSweepRefused(t *testing.T) {
+	p := newPlace(t)
+	var ids []int64
+	for n := range 3 {
+		ids = append(ids, p.gh.AddDelivery(githubtest.Delivery{GUID: fmt.Sprint("g", n), Event: "push", StatusCode: 502, DeliveredAt: time.Now().Add(time.Duration(n-3) * time.Hour)}))
+	}
+	answers := map[int64]int{ids[0]: http.StatusNotFound, ids[2]: http.StatusForbidden}
+	p.gh.Fault(func(r *http.Request, _ int) *githubtest.Fault {
+		for id, status := range answers {
+			if strings.HasSuffix(r.URL.Path, fmt.Sprintf("/%d/attempts", id)) {
+				return &githubtest.Fault{Status: status, Body: `{"message":"no"}`}
+			}
+		}
+		return nil
+	})
+	if err := p.sweeper.Deliveries(t.Context(), 0); err == nil {
+		t.Error("that GitHub forbids it is no error")
+	}
+	if got := p.gh.Redeliveries(); !slices.Equal(got, ids[1:2]) {
+		t.Errorf("asked for %v, want the second of %v", got, ids)
+	}
+	d, err := p.store.TakeDuty(t.Context(), "deliveries", 0)
+	p.ok(err)
+	if want := time.Now().Add(-2 * time.Hour).UTC().Format("2006-01-02T15:"); !strings.HasPrefix(d.Note, want) {
+		t.Errorf("it has come to %q, want %s", d.Note, want)
+	}
+	p.ok(d.Release(t.Context()))
+	clear(answers)
+	p.ok(p.sweeper.Deliveries(t.Context(), 0))
+	if got := p.gh.Redeliveries(); !slices.Equal(got, ids[1:]) {
+		t.Errorf("asked for %v, want the last two of %v", got, ids)
+	}
+}
+
 // longAgo makes it long since a delivery was last asked for.
 func (p *place) longAgo(guid string) {
 	p.t.Helper()
 	p.sql(`UPDATE redeliveries SET asked_at = 1 WHERE guid = '` + guid + `'`)
 }
 
-// One turn asks for so many; what is left is for the next, which lists no more
-// than that.
+// Within a minute so many are asked for, in however many turns; what is left is
+// for the next minute, which lists no more than that.
 func TestSweepManyDeliveries(t *testing.T) {
 	p := newPlace(t)
-	p.gh.NoLimits() // a minute passes between two turns; here it need not
+	p.gh.NoLimits() // no minute passes
 	var want []int64
 	for i := range 210 {
 		want = append(want, p.gh.AddDelivery(githubtest.Delivery{GUID: fmt.Sprint("g", i), Event: "push", StatusCode: 502, DeliveredAt: time.Now().Add(time.Duration(i-300) * time.Minute)}))
 	}
 	listed := 0
-	for _, turn := range []struct{ asked, pages int }{{60, 3}, {120, 2}} {
+	for _, turn := range []struct{ asked, pages int }{{60, 3}, {60, 0}, {120, 2}} {
+		if turn.asked > 60 {
+			p.sql(`UPDATE redeliveries SET asked_at = asked_at - 60000000`)
+		}
 		p.ok(p.sweeper.Deliveries(t.Context(), time.Hour))
 		if got := len(p.gh.Redeliveries()); got != turn.asked {
 			t.Fatalf("asked for %d, want %d", got, turn.asked)

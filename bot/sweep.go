@@ -1,14 +1,18 @@
 package bot
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/cromt/cromt/bot/checks"
 	"github.com/cromt/cromt/bot/githubapp"
 	"github.com/cromt/cromt/bot/store"
 )
@@ -19,6 +23,9 @@ type Sweeper struct {
 	Store  *store.Store
 	GitHub *githubapp.App
 	Logger *slog.Logger
+	// Started is when this process could first be delivered to: what failed
+	// before failed for want of somebody to deliver to. Zero: not known.
+	Started time.Time
 }
 
 // errMore says that there is more to do than one turn may.
@@ -60,50 +67,102 @@ func duty(ctx context.Context, s *store.Store, name string, every time.Duration,
 	return fmt.Errorf("%s: %w", name, err)
 }
 
+// swept is how far the sweeps of deliveries have come, the note of that duty.
+type swept struct {
+	all  time.Time // what is before was looked at
+	kept time.Time // but for some since then, for which it was too early
+	at   time.Time // when those were last looked at
+}
+
+func readSwept(note string) (w swept) {
+	for i, text := range strings.Fields(note) {
+		if at, err := time.Parse(time.RFC3339, text); err == nil && i < 3 {
+			*[]*time.Time{&w.all, &w.kept, &w.at}[i] = at
+		}
+	}
+	return w
+}
+
+func (w swept) String() string {
+	return w.all.UTC().Format(time.RFC3339) + " " + w.kept.UTC().Format(time.RFC3339) + " " + w.at.UTC().Format(time.RFC3339)
+}
+
+// keep notes that a delivery of a time has to be looked at again.
+func (w *swept) keep(at time.Time) {
+	if w.kept.IsZero() || at.Before(w.kept) {
+		w.kept = at
+	}
+}
+
 // deliveries asks GitHub to deliver again what failed since the last sweep,
 // and has what was given up worked again. An attempt that fails again is an
-// attempt of its own, so none is looked at twice.
+// attempt of its own, so none is looked at twice. How far it has come is noted
+// with each: whoever goes on after a crash lists no more than what is left.
 func (s *Sweeper) deliveries(ctx context.Context, d *store.Duty) (note string, err error) {
 	now := time.Now()
-	since := now.Add(-deliveryAge)
-	if last, err := time.Parse(time.RFC3339, d.Note); err == nil && last.After(since) {
-		since = last
+	left, err := s.Store.AskedSince(ctx, now.Add(-choreInterval))
+	if left = sweepAsks - left; err != nil || left <= 0 {
+		return d.Note, cmp.Or(err, errMore)
 	}
-	// What is before latest need not be looked at again.
+	w := readSwept(d.Note)
+	since := w.all
+	if !w.kept.IsZero() && now.Sub(w.at) >= sweepInterval { // it is listed with all that came after it
+		since, w.kept = w.kept, time.Time{}
+	}
+	if w.kept.IsZero() {
+		w.at = now
+	}
+	if oldest := now.Add(-deliveryAge); since.Before(oldest) {
+		since = oldest
+	}
 	failed, latest, err := s.failed(ctx, since)
 	if err != nil {
 		return "", err
 	}
-	asked := 0
 	for _, a := range slices.Backward(failed) { // the oldest first: later ones build on it
 		wanted, later, err := s.wanted(ctx, a, now)
 		if err != nil {
 			return "", err
 		}
-		if later && a.At.Before(latest) {
-			latest = a.At
+		if later {
+			w.keep(a.At)
 		}
 		if !wanted {
 			continue
 		}
-		if asked++; asked > sweepAsks { // what is before it is asked for, and need not be listed again
-			if a.At.Before(latest) {
-				latest = a.At
-			}
-			return latest.Format(time.RFC3339), errMore
+		w.all = a.At
+		if left--; left < 0 {
+			return w.String(), errMore
 		}
-		if err := s.GitHub.Redeliver(ctx, a.ID); err != nil {
+		if err := s.ask(ctx, d, a, now, w.String()); err != nil {
 			return "", err
 		}
-		if err := d.Tx(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.Ask(ctx, a.GUID, now) }); err != nil {
-			return "", err
-		}
-		s.Logger.Info("delivery asked for again", "delivery", a.GUID, "event", a.Event, "status", a.Status)
 	}
 	if err := s.givenUp(ctx, d, now); err != nil {
 		return "", err
 	}
-	return latest.Format(time.RFC3339), nil
+	w.all = latest
+	return w.String(), nil
+}
+
+// ask asks for a delivery once more. One that GitHub has nothing to deliver of
+// counts as asked for: it must not be in the way of all that came after it.
+func (s *Sweeper) ask(ctx context.Context, d *store.Duty, a githubapp.HookDelivery, now time.Time, note string) error {
+	log := s.Logger.With("delivery", a.GUID, "event", a.Event, "status", a.Status)
+	switch err := s.GitHub.Redeliver(ctx, a.ID); {
+	case err == nil:
+		log.Info("delivery asked for again")
+	case slices.Contains([]int{http.StatusBadRequest, http.StatusNotFound, http.StatusGone, http.StatusUnprocessableEntity}, checks.StatusOf(err)):
+		log.Warn("delivery not to be had again", "error", err)
+	default:
+		return err
+	}
+	return d.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := tx.Ask(ctx, a.GUID, a.ID, now); err != nil {
+			return err
+		}
+		return d.Keep(ctx, tx, note)
+	})
 }
 
 // failed returns the attempts since a time that failed and that no later one
@@ -144,17 +203,21 @@ func (s *Sweeper) wanted(ctx context.Context, a githubapp.HookDelivery, now time
 	if !errors.Is(err, store.ErrNotFound) {
 		return false, false, err
 	}
-	return s.mayAsk(ctx, a.GUID, now)
+	asked, err := s.Store.Asked(ctx, a.GUID)
+	if err == nil && 0 < asked.Times && asked.Times <= restartAsks && a.ID != asked.Attempt && a.At.Before(s.Started.Add(startTime)) {
+		return true, false, nil // it came again, and found nobody
+	}
+	wanted, later = mayAsk(asked, now)
+	return wanted, later, err
 }
 
 // mayAsk reports whether a delivery may be asked for once more, now or later.
-func (s *Sweeper) mayAsk(ctx context.Context, guid string, now time.Time) (ask, later bool, err error) {
-	times, last, err := s.Store.Asked(ctx, guid)
-	if err != nil || times >= maxAsks {
-		return false, false, err
+func mayAsk(a store.Asked, now time.Time) (ask, later bool) {
+	if a.Times >= maxAsks {
+		return false, false
 	}
-	ask = times == 0 || now.Sub(last) >= askGap<<(times-1)
-	return ask, !ask, nil
+	ask = a.Times == 0 || now.Sub(a.Last) >= askGap<<(a.Times-1)
+	return ask, !ask
 }
 
 // givenUp has deliveries worked again whose work was given up: what it failed
@@ -165,14 +228,14 @@ func (s *Sweeper) givenUp(ctx context.Context, d *store.Duty, now time.Time) err
 		return err
 	}
 	for _, guid := range guids {
-		may, _, err := s.mayAsk(ctx, guid, now)
+		asked, err := s.Store.Asked(ctx, guid)
 		if err != nil {
 			return err
 		}
-		if !may {
+		if may, _ := mayAsk(asked, now); !may {
 			continue
 		}
-		if err := d.Tx(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.Ask(ctx, guid, now) }); err != nil {
+		if err := d.Tx(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.Ask(ctx, guid, 0, now) }); err != nil {
 			return err
 		}
 		have, err := s.Store.DeliveryByGUID(ctx, guid)

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/cromt/cromt/bot/event"
@@ -33,7 +34,7 @@ type Webhook struct {
 	secret []byte
 	accept func(ctx context.Context, d Delivery) (fresh bool, err error)
 	log    *slog.Logger
-	large  chan struct{}
+	large  buffers
 	// observe is told how each delivery ended; nil: nobody is.
 	observe func(event, result string)
 }
@@ -51,7 +52,7 @@ func NewWebhook(secret []byte, accept func(context.Context, Delivery) (bool, err
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Webhook{secret: secret, accept: accept, observe: observe, log: log, large: make(chan struct{}, largeWebhooks)}, nil
+	return &Webhook{secret: secret, accept: accept, observe: observe, log: log, large: newBuffers()}, nil
 }
 
 // refusal is an answer other than that the delivery was taken.
@@ -121,13 +122,8 @@ func (h *Webhook) read(w http.ResponseWriter, r *http.Request) (Delivery, error)
 	if err != nil {
 		return d, err
 	}
-	if d.Payload, err = h.body(w, r); err != nil {
+	if d.Payload, err = h.body(w, r, signature); err != nil {
 		return d, err
-	}
-	mac := hmac.New(sha256.New, h.secret)
-	mac.Write(d.Payload)
-	if !hmac.Equal(mac.Sum(nil), signature) {
-		return d, &refusal{http.StatusUnauthorized, "forged", "the signature is wrong: is the secret the App's?"}
 	}
 	if !strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") {
 		return d, &refusal{http.StatusUnsupportedMediaType, "refused", "set the webhook's content type to application/json"}
@@ -152,11 +148,11 @@ func signatureOf(r *http.Request) ([]byte, error) {
 	return signature, nil
 }
 
-// body reads the body within limits of size, time and memory.
-func (h *Webhook) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	tooLarge := &refusal{http.StatusRequestEntityTooLarge, "refused", "the body is larger than 25 MB"}
+// body reads the body within limits of size, time and memory, and returns it
+// if the signature is its own.
+func (h *Webhook) body(w http.ResponseWriter, r *http.Request, signature []byte) ([]byte, error) {
 	if r.ContentLength > MaxWebhook {
-		return nil, tooLarge
+		return nil, errWebhookLarge
 	}
 	if enc := r.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
 		return nil, &refusal{http.StatusUnsupportedMediaType, "refused", "the body is encoded"}
@@ -167,25 +163,96 @@ func (h *Webhook) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if 0 <= r.ContentLength && r.ContentLength <= smallWebhook {
 		data := make([]byte, r.ContentLength)
 		if _, err := io.ReadFull(body, data); err != nil {
-			return nil, &refusal{http.StatusBadRequest, "refused", "the body is incomplete"}
+			return nil, errWebhookCut
 		}
-		return data, nil
+		return data, h.verify(data, signature)
 	}
-	select {
-	case h.large <- struct{}{}:
-		defer func() { <-h.large }()
-	case <-r.Context().Done():
-		return nil, &refusal{http.StatusServiceUnavailable, "failed", "too many large deliveries at once"}
-	case <-time.After(webhookTime / 2):
+	buffer, release := h.large.take(r.Context())
+	if buffer == nil {
 		return nil, &refusal{http.StatusServiceUnavailable, "failed", "too many large deliveries at once"}
 	}
-	data, err := io.ReadAll(body)
-	var max *http.MaxBytesError
+	defer release()
+	data, err := readInto(buffer[:], body)
 	switch {
-	case errors.As(err, &max):
-		return nil, tooLarge
-	case err != nil:
-		return nil, &refusal{http.StatusBadRequest, "refused", "the body is incomplete"}
+	case errors.As(err, new(*http.MaxBytesError)):
+		return nil, errWebhookLarge
+	case err != nil || r.ContentLength >= 0 && int64(len(data)) != r.ContentLength:
+		return nil, errWebhookCut
 	}
-	return data, nil
+	if err := h.verify(data, signature); err != nil {
+		return nil, err
+	}
+	return bytes.Clone(data), nil
+}
+
+var (
+	errWebhookLarge = &refusal{http.StatusRequestEntityTooLarge, "refused", "the body is larger than 25 MB"}
+	errWebhookCut   = &refusal{http.StatusBadRequest, "refused", "the body is incomplete"}
+)
+
+// buffers are what large bodies are read into, largeWebhooks in all: whoever
+// sends them costs no more memory before the signature was found right.
+type buffers struct {
+	free    chan *[MaxWebhook]byte // nil: to be made
+	waiting *atomic.Int32
+}
+
+func newBuffers() buffers {
+	b := buffers{free: make(chan *[MaxWebhook]byte, largeWebhooks), waiting: new(atomic.Int32)}
+	for range largeWebhooks {
+		b.free <- nil
+	}
+	return b
+}
+
+// take returns a buffer and how to give it back, or nil when there was none
+// for too long. One that nobody waits for is let go of.
+func (b buffers) take(ctx context.Context) (buffer *[MaxWebhook]byte, release func()) {
+	b.waiting.Add(1)
+	defer b.waiting.Add(-1)
+	select {
+	case buffer = <-b.free:
+	case <-ctx.Done():
+		return nil, nil
+	case <-time.After(webhookTime / 2):
+		return nil, nil
+	}
+	if buffer == nil {
+		buffer = new([MaxWebhook]byte)
+	}
+	return buffer, func() {
+		if b.waiting.Load() == 0 {
+			buffer = nil
+		}
+		b.free <- buffer
+	}
+}
+
+// readInto reads all of r, which ends or fails before the buffer is too small.
+func readInto(buffer []byte, r io.Reader) ([]byte, error) {
+	for n := 0; ; {
+		if n == len(buffer) { // full to the last byte: the next read says that it has ended, or that it is too large
+			var one [1]byte
+			if _, err := io.ReadFull(r, one[:]); !errors.Is(err, io.EOF) {
+				return nil, err
+			}
+			return buffer, nil
+		}
+		k, err := r.Read(buffer[n:])
+		if n += k; errors.Is(err, io.EOF) {
+			return buffer[:n], nil
+		} else if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// verify returns an error unless the signature is that of the data.
+func (h *Webhook) verify(data, signature []byte) error {
+	mac := hmac.New(sha256.New, h.secret)
+	mac.Write(data)
+	if !hmac.Equal(mac.Sum(nil), signature) {
+		return &refusal{http.StatusUnauthorized, "forged", "the signature is wrong: is the secret the App's?"}
+	}
+	return nil
 }

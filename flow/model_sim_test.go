@@ -18,7 +18,8 @@ type model struct {
 	now      time.Duration
 	plan     *flow.Plan
 	step     func(j *flow.Job, attempt int) flowtest.Step
-	again    func(j *flow.Job, attempt int) time.Duration // when the engine has attempted it again: its delays are random
+	learnt   func(j *flow.Job, attempt int, at time.Duration) time.Duration // when the engine has known of an end at that time
+	again    func(j *flow.Job, attempt int) time.Duration                   // when the engine has attempted it again: its delays are random
 	failFast bool
 	cancelAt time.Duration   // below 0: it is not
 	halt     flow.Conclusion // of that
@@ -310,7 +311,8 @@ func (m *model) ends(j *modelJob) {
 	if res.Conclusion == flow.TimedOut && kind != "lost" { // it may run still
 		kind = "timed_out"
 	}
-	j.attempts = append(j.attempts, fmt.Sprint(" ", j.queued, "-", m.now, res.Conclusion, "/", res.Cause))
+	end := m.learnt(j.Job, len(j.attempts)+1, m.now)
+	j.attempts = append(j.attempts, fmt.Sprint(" ", j.queued, "-", end, res.Conclusion, "/", res.Cause))
 	tired := j.over || m.halted || m.stopping && !j.inv.cleanup || res.Conclusion.Passed() || res.Conclusion == flow.Cancelled
 	p, delay := j.inv.Retry, time.Duration(0)
 	switch {
@@ -330,9 +332,9 @@ func (m *model) ends(j *modelJob) {
 		return
 	}
 	j.retryAt = m.again(j.Job, len(j.attempts))
-	if d := j.retryAt - m.now; d < delay*8/10-1 || d > delay*12/10+1 {
+	if d := j.retryAt - end; d < delay*8/10-1 || d > delay*12/10+1 {
 		m.wrong += fmt.Sprintf("%s/%d: attempted again after %v instead of %v\n", j.Key, len(j.attempts), d, delay)
-		j.retryAt = m.now + delay
+		j.retryAt = end + delay
 	}
 }
 

@@ -344,6 +344,19 @@ func (s *schedule) compare(w *world, run *flow.Run, kills []time.Duration) strin
 		}
 	}
 	m.again = func(j *flow.Job, n int) time.Duration { return again[logName(j, n)] }
+	// An end may be held back; a process that is killed before it has written it
+	// leaves it to the next one, which is there at once.
+	m.learnt = func(j *flow.Job, n int, at time.Duration) time.Duration {
+		for i := range run.Jobs {
+			if r := &run.Jobs[i]; r.Key == j.Key && n <= len(r.Attempts) {
+				end := r.Attempts[n-1].CompletedAt.Sub(run.StartedAt)
+				if at < end && end <= at+flow.EndDelay && slices.Contains(kills, end) {
+					return end
+				}
+			}
+		}
+		return at
+	}
 	m.run()
 	if n := len(kills); n > 0 && (m.alarm > 0 && kills[n-1] >= m.alarm || s.cancelAt >= 0 && kills[n-1] >= s.cancelAt) {
 		return "" // which came first is not in the journal, and the next process grants AttachGrace

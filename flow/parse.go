@@ -177,24 +177,18 @@ type table[T any] struct {
 	what  string // for messages: "a project"
 	keys  []key[T]
 	index map[string]int
+	names []string // those that may be written
 }
 
 func newTable[T any](what string, keys []key[T]) *table[T] {
 	t := &table[T]{what: what, keys: keys, index: make(map[string]int, len(keys))}
 	for i, k := range keys {
 		t.index[k.name] = i
-	}
-	return t
-}
-
-func (t *table[T]) names() []string {
-	var names []string
-	for _, k := range t.keys {
 		if !k.typ.raw {
-			names = append(names, k.name)
+			t.names = append(t.names, k.name)
 		}
 	}
-	return names
+	return t
 }
 
 // readMap reads the map n into to. owner names the map in messages.
@@ -204,7 +198,7 @@ func readMap[T any](p *parser, t *table[T], n *yaml.Node, owner string, to *T) {
 		i, ok := t.index[k.Value]
 		switch {
 		case !ok:
-			p.unknownKey(t.what, t.names(), n, k, v)
+			p.unknownKey(t.what, t.names, n, k, v)
 		case first[i] != nil && merged:
 		case first[i] != nil:
 			p.duplicate(k, first[i], owner)

@@ -116,7 +116,7 @@ func (p *parser) unknownKeyHint(what string, names []string, n, k, v *yaml.Node)
 		}
 		return "it belongs to a project: indent it under " + under
 	}
-	if slices.Contains(p.top.names(), k.Value) && what != p.top.what {
+	if slices.Contains(p.top.names, k.Value) && what != p.top.what {
 		return "it belongs to the file: write it without indentation"
 	}
 	slices.Sort(names)

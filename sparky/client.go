@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -93,10 +92,7 @@ func newWay(c HostConfig) (way, error) {
 	}
 	dial := c.Dial
 	if dial == nil {
-		dial = (&net.Dialer{
-			Timeout:         dialTimeout,
-			KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: keepIdle, Interval: keepProbe, Count: keepCount},
-		}).DialContext
+		dial = dialTCP(nil)
 	}
 	return way{&serial{dial: dial, tls: tlsConfig}, &http.Transport{
 		// No proxy: hosts are inside a network, and a proxy would see the token.

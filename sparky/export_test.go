@@ -2,8 +2,14 @@ package sparky
 
 import (
 	"context"
+	"net"
 	"strings"
 )
+
+// DialTCP is dialTCP.
+func DialTCP(resolver *net.Resolver) func(ctx context.Context, network, address string) (net.Conn, error) {
+	return dialTCP(resolver)
+}
 
 // Sparrowfile is the program that a real Sparky host runs for every job.
 var Sparrowfile = sparrowfile

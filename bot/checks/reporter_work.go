@@ -50,9 +50,13 @@ func (r *Reporter) work(ctx context.Context) {
 			return
 		case !ok || s.wait > 0:
 			r.sleep(ctx, s.wait)
-		case r.budget.acquire(ctx, s.urgency, s.cost, r.wake):
+		default:
+			turn := r.budget.acquire(ctx, s.urgency, s.cost, r.wake)
+			if turn == nil {
+				continue // what is most urgent may be another one now
+			}
 			err := r.post(ctx, s)
-			r.budget.release(s.cost, err)
+			r.budget.release(turn, err)
 			r.settleReserve(false)
 		}
 	}

@@ -157,32 +157,13 @@ func (c *Claim) conclude(ctx context.Context, tx *Tx, conclusion flow.Conclusion
 // announce makes this process a replica. On SQLite it is the only one, and
 // never silent.
 func (s *Store) announce(ctx context.Context) error {
-	c := conn{s.db, s.dialect}
-	if s.lock == nil {
-		_, err := c.exec(ctx, `INSERT INTO replicas (id, seen_at) VALUES (?, {{micros}}) ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at`, s.id)
-		return err
+	if s.presence != nil {
+		return s.presence.turn(ctx)
 	}
+	c := conn{s.db, s.dialect}
 	if _, err := c.exec(ctx, `DELETE FROM replicas`); err != nil {
 		return err
 	}
 	_, err := c.exec(ctx, `INSERT INTO replicas (id, seen_at) VALUES (?, ?)`, s.id, int64(1)<<62)
 	return err
-}
-
-// beat announces this replica until ctx is done.
-func (s *Store) beat(ctx context.Context) {
-	tick := time.NewTicker(s.lease / heartbeats)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		once, cancel := context.WithTimeout(ctx, s.lease)
-		if err := s.announce(once); err != nil && ctx.Err() == nil {
-			s.logger.Warn("heartbeat", "error", err)
-		}
-		cancel()
-	}
 }

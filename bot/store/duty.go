@@ -65,6 +65,15 @@ func (d *Duty) Tx(ctx context.Context, f func(ctx context.Context, tx *Tx) error
 	})
 }
 
+// Keep notes within Tx how far the duty has come, for whoever does it next if
+// this process dies.
+func (d *Duty) Keep(ctx context.Context, tx *Tx, note string) error {
+	if _, err := tx.exec(ctx, `UPDATE duties SET note = ? WHERE name = ?`, note, d.Name); err != nil {
+		return fmt.Errorf("duty %s: %w", d.Name, err)
+	}
+	return nil
+}
+
 // Done gives the duty up until it is due again, with a note for whoever does
 // it then.
 func (d *Duty) Done(ctx context.Context, note string) error {
@@ -98,21 +107,43 @@ func (d *Duty) Pause(ctx context.Context, note string) error {
 	})
 }
 
-// Asked returns how often GitHub was asked to send a delivery again, and when
-// last.
-func (s *Store) Asked(ctx context.Context, guid string) (times int, last time.Time, err error) {
-	var at int64
-	err = s.reader().row(ctx, `SELECT coalesce(max(asks), 0), coalesce(max(asked_at), 0) FROM redeliveries WHERE guid = ?`, guid).Scan(&times, &at)
-	if err != nil {
-		return 0, time.Time{}, fmt.Errorf("redelivery of %s: %w", guid, err)
-	}
-	return times, fromMicros(at), nil
+// Asked is what GitHub was asked for of a delivery: how often and when last to
+// send it again, and by which of its attempts; none for zero.
+type Asked struct {
+	Times   int
+	Last    time.Time
+	Attempt int64
 }
 
-// Ask notes that GitHub is asked to send a delivery again.
-func (tx *Tx) Ask(ctx context.Context, guid string, at time.Time) error {
-	_, err := tx.exec(ctx, `INSERT INTO redeliveries (guid, asks, asked_at) VALUES (?, 1, ?)
-		ON CONFLICT (guid) DO UPDATE SET asks = redeliveries.asks + 1, asked_at = excluded.asked_at`, guid, micros(at))
+// Asked returns what GitHub was asked for of a delivery.
+func (s *Store) Asked(ctx context.Context, guid string) (a Asked, err error) {
+	var at int64
+	err = s.reader().row(ctx, `SELECT asks, asked_at, attempt FROM redeliveries WHERE guid = ?`, guid).Scan(&a.Times, &at, &a.Attempt)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Asked{}, nil
+	}
+	if err != nil {
+		return Asked{}, fmt.Errorf("redelivery of %s: %w", guid, err)
+	}
+	a.Last = fromMicros(at)
+	return a, nil
+}
+
+// AskedSince returns how many deliveries GitHub was asked for since a time, by
+// whichever replica.
+func (s *Store) AskedSince(ctx context.Context, since time.Time) (n int, err error) {
+	err = s.reader().row(ctx, `SELECT count(*) FROM redeliveries WHERE asked_at > ? AND attempt <> 0`, micros(since)).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("redeliveries: %w", err)
+	}
+	return n, nil
+}
+
+// Ask notes that GitHub is asked to send a delivery again, by one of its
+// attempts; 0: by none, it is worked again.
+func (tx *Tx) Ask(ctx context.Context, guid string, attempt int64, at time.Time) error {
+	_, err := tx.exec(ctx, `INSERT INTO redeliveries (guid, asks, asked_at, attempt) VALUES (?, 1, ?, ?)
+		ON CONFLICT (guid) DO UPDATE SET asks = redeliveries.asks + 1, asked_at = excluded.asked_at, attempt = excluded.attempt`, guid, micros(at), attempt)
 	if err != nil {
 		return fmt.Errorf("redelivery of %s: %w", guid, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"os"
+	"time"
 )
 
 // GiveUp gives a delivery up, as after its last attempt, and forgets its work.
@@ -60,4 +61,22 @@ func (s *Store) Uncarried() (int, error) {
 // had not taken it.
 func (s *Store) LoseEnd(ctx context.Context) (int64, error) {
 	return conn{s.db, s.dialect}.exec(ctx, `UPDATE river_job SET state = 'running' WHERE kind = 'work' AND state IN ('available', 'scheduled')`)
+}
+
+// Beating has a replica say that it lives at another interval.
+func (o Options) Beating(beat time.Duration) Options {
+	o.beat = beat
+	return o
+}
+
+// Leader returns the replica that leads the queue; "": none.
+func (s *Store) Leader(ctx context.Context) (id string, err error) {
+	err = s.reader().row(ctx, `SELECT coalesce(max(leader_id), '') FROM river_leader`).Scan(&id)
+	return id, err
+}
+
+// Lock returns the number of the lock that this replica says it holds.
+func (s *Store) Lock(ctx context.Context) (key int64, err error) {
+	err = s.reader().row(ctx, `SELECT lock_key FROM replicas WHERE id = ?`, s.id).Scan(&key)
+	return key, err
 }

@@ -44,7 +44,10 @@ func (h *hub) watched() []any {
 // replicas make are noticed within a second, by looking: LISTEN would take a
 // connection, and NOTIFY one lock over all commits of the server.
 func (s *Store) Subscribe(ctx context.Context, run string) <-chan struct{} {
-	h := s.hub
+	return s.hub.subscribe(ctx, run)
+}
+
+func (h *hub) subscribe(ctx context.Context, run string) <-chan struct{} {
 	ch := make(chan struct{}, 1)
 	h.mu.Lock()
 	defer h.mu.Unlock()

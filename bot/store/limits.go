@@ -5,11 +5,23 @@ import "time"
 // The limits of this package, each with its reason.
 const (
 	// DefaultLease is after how much silence a replica on PostgreSQL is taken
-	// for dead and its runs are taken over: four heartbeats, and less than the
-	// 30 s within which another replica goes on.
+	// for dead and its runs are taken over though its connection stands: its
+	// machine was stopped or cut off. A busy one is silent for some seconds, and
+	// another replica is to go on within 30 s.
 	DefaultLease = 20 * time.Second
-	// heartbeats of a lease: one may be late and two lost.
+	// heartbeats of a lease, at least: one may be late and two lost.
 	heartbeats = 4
+	// beatInterval between a replica's heartbeats, which are also its looks at
+	// the others: three statements, a millisecond of the server's time.
+	beatInterval = time.Second
+	// silentBeats is for how many of them a replica has to be silent that does
+	// not hold its lock any more, and is dead. One that lost it with its
+	// connection is back a beat later at most, so that two are to spare; and what
+	// a dead one has left is taken up three to four beats after its end, within
+	// the five seconds that are the aim.
+	silentBeats = 3
+	// lockTries for a lock that nobody has, of two billion.
+	lockTries = 3
 
 	// MaxLog of an attempt, in bytes: its first and its last half are kept.
 	MaxLog = 16 << 20

@@ -17,8 +17,8 @@ import (
 var postgres *storetest.Postgres
 
 func TestMain(m *testing.M) {
-	if role := os.Getenv("STORE_TEST_CHILD"); role != "" {
-		child(role)
+	if address := os.Getenv("STORE_TEST_CHILD"); address != "" {
+		child(address)
 		return
 	}
 	var err error

@@ -212,19 +212,25 @@ func TestSchedules(t *testing.T) {
 func TestAsked(t *testing.T) {
 	each(t, func(t *testing.T, address string) {
 		s := open(t, address)
+		var want store.Asked
 		for n := range 3 {
-			times, last, err := s.Asked(t.Context(), "g")
-			must(t, err)
-			if times != n || last.IsZero() != (n == 0) {
-				t.Errorf("asked %d times, last %v, want %d", times, last, n)
+			if got := value[store.Asked](t)(s.Asked(t.Context(), "g")); got != want {
+				t.Errorf("asked %+v, want %+v", got, want)
 			}
-			must(t, s.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) error { return tx.Ask(ctx, "g", started) }))
+			want = store.Asked{Times: n + 1, Last: started.Add(time.Duration(n) * time.Microsecond), Attempt: int64(9 + n)}
+			must(t, s.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) error { return tx.Ask(ctx, "g", want.Attempt, want.Last) }))
+		}
+		must(t, s.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) error { return tx.Ask(ctx, "worked again", 0, want.Last) }))
+		for since, want := range map[time.Time]int{started: 1, want.Last: 0} {
+			if got := value[int](t)(s.AskedSince(t.Context(), since)); got != want {
+				t.Errorf("%d asked for since %s, want %d", got, since, want)
+			}
 		}
 		if _, err := s.Prune(t.Context(), started.Add(time.Second)); err != nil {
 			t.Error(err)
 		}
-		if times, _, err := s.Asked(t.Context(), "g"); times != 0 || err != nil {
-			t.Errorf("%d, %v", times, err)
+		if got := value[store.Asked](t)(s.Asked(t.Context(), "g")); got != (store.Asked{}) {
+			t.Errorf("pruned: %+v", got)
 		}
 	})
 }

@@ -7,18 +7,26 @@ import (
 	"time"
 )
 
-// recoverLoop looks for what dead replicas left behind until ctx is done.
+// recoverLoop looks for what dead replicas left behind until ctx is done: as
+// soon as one has died, and now and then.
 func (q *Queue) recoverLoop(ctx context.Context) {
+	deaths := q.s.Deaths(ctx)
 	tick := time.NewTicker(q.s.lease / heartbeats)
 	defer tick.Stop()
 	var suspects map[int64]suspect
 	for {
+		died := false
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		case <-deaths:
+			died = true
 		}
 		err := q.s.recover(ctx)
+		if died {
+			q.s.waker.wakeAll()
+		}
 		var rerr error
 		suspects, rerr = q.reclaim(ctx, suspects)
 		if err = errors.Join(err, rerr); err != nil && ctx.Err() == nil {
@@ -49,7 +57,7 @@ func (s *Store) recover(ctx context.Context) error {
 			{`UPDATE river_job SET state = 'available' WHERE state IN ('scheduled', 'retryable') AND scheduled_at <= {{now}}`, nil},
 			{`DELETE FROM river_leader WHERE NOT EXISTS
 				(SELECT 1 FROM replicas WHERE replicas.id = leader_id AND seen_at > {{micros}} - ?)`, []any{lease}},
-			{`DELETE FROM replicas WHERE seen_at < {{micros}} - ? * 100`, []any{lease}},
+			{`DELETE FROM replicas WHERE seen_at < {{micros}} - ?`, []any{100 * lease}},
 		} {
 			if _, err := tx.exec(ctx, step.query, step.args...); err != nil {
 				return err

@@ -31,34 +31,39 @@ type Options struct {
 	// Logger of the store and its queue. Default: discard.
 	Logger *slog.Logger
 	// Lease of a replica on PostgreSQL: after how much silence it is taken
-	// for dead. Default: DefaultLease.
+	// for dead where nothing tells so sooner. Default: DefaultLease.
 	Lease time.Duration
+	// beat is the interval at which it says that it lives. Default:
+	// beatInterval, or less with a short lease.
+	beat time.Duration
 }
 
 // Store is an open database. Its methods may be called concurrently.
 type Store struct {
-	dialect *dialect
-	logger  *slog.Logger
-	db      *sql.DB // writes; on PostgreSQL also reads
-	read    *sql.DB
-	lock    *lock   // SQLite: held while open
-	writer  *writer // SQLite: one goroutine that commits in groups
-	insert  *river.Client[*sql.Tx]
-	pack    packer
-	hub     *hub
-	waker   *waker
-	id      string // this replica
-	lease   time.Duration
-	held    sync.Map // tokens of what is in this process's hands, by run or duty
-	stop    context.CancelFunc
-	tasks   sync.WaitGroup
+	dialect  *dialect
+	logger   *slog.Logger
+	db       *sql.DB // writes; on PostgreSQL also reads
+	read     *sql.DB
+	lock     *lock     // SQLite: held while open
+	writer   *writer   // SQLite: one goroutine that commits in groups
+	presence *presence // PostgreSQL: that this replica lives
+	deaths   *hub      // of other replicas
+	insert   *river.Client[*sql.Tx]
+	pack     packer
+	hub      *hub
+	waker    *waker
+	id       string // this replica
+	lease    time.Duration
+	held     sync.Map // tokens of what is in this process's hands, by run or duty
+	stop     context.CancelFunc
+	tasks    sync.WaitGroup
 }
 
 // Open opens the database, sqlite:FILE or postgres://…, brings its schema up
 // to date, and announces this process as a replica. A SQLite file belongs to
 // one process at a time.
 func Open(ctx context.Context, address string, o Options) (*Store, error) {
-	s := &Store{logger: o.Logger, lease: o.Lease, pack: newPacker(), hub: newHub(), waker: newWaker()}
+	s := &Store{logger: o.Logger, lease: o.Lease, pack: newPacker(), hub: newHub(), deaths: newHub(), waker: newWaker()}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
@@ -68,7 +73,7 @@ func Open(ctx context.Context, address string, o Options) (*Store, error) {
 	var id [8]byte
 	rand.Read(id[:])
 	s.id = "cromt-" + hex.EncodeToString(id[:])
-	err := s.connect(ctx, address)
+	err := s.connect(ctx, address, o.beat)
 	if err == nil {
 		err = s.migrate(ctx)
 	}
@@ -88,12 +93,12 @@ func Open(ctx context.Context, address string, o Options) (*Store, error) {
 		s.tasks.Go(func() { s.checkpointLoop(background) })
 		return s, nil
 	}
-	s.tasks.Go(func() { s.beat(background) })
+	s.tasks.Go(func() { s.presence.run(background) })
 	s.tasks.Go(func() { s.watch(background) })
 	return s, nil
 }
 
-func (s *Store) connect(ctx context.Context, address string) (err error) {
+func (s *Store) connect(ctx context.Context, address string, beat time.Duration) (err error) {
 	kind, rest, _ := strings.Cut(address, ":")
 	switch kind {
 	case "sqlite":
@@ -108,6 +113,7 @@ func (s *Store) connect(ctx context.Context, address string) (err error) {
 		return err
 	case "postgres", "postgresql":
 		s.dialect = postgresDialect()
+		s.presence = newPresence(s, address, beat)
 		s.db, err = openPostgres(address)
 		s.read = s.db
 		return err
@@ -135,6 +141,9 @@ func (s *Store) closeDB() error {
 		if db != nil {
 			errs = append(errs, db.Close())
 		}
+	}
+	if s.presence != nil {
+		s.presence.close()
 	}
 	if s.lock != nil {
 		errs = append(errs, s.lock.Close())

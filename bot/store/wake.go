@@ -12,9 +12,19 @@ import (
 // waker tells this process's own workers of what it has queued, as soon as
 // that is committed: without, they would find it when they look next. What
 // other replicas queue they find by looking.
-type waker struct{ deliver, work chan struct{} }
+type waker struct{ deliver, work, leader chan struct{} }
 
-func newWaker() *waker { return &waker{make(chan struct{}, 1), make(chan struct{}, 1)} }
+func newWaker() *waker {
+	return &waker{make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)}
+}
+
+// wakeAll has everything looked at that a dead replica may have left: what it
+// worked, and whether it led the queue.
+func (w *waker) wakeAll() {
+	wake(w.deliver)
+	wake(w.work)
+	wake(w.leader)
+}
 
 // wake has a queue looked at; one that is to be looked at already is not twice.
 func wake(queue chan struct{}) {
@@ -81,6 +91,8 @@ func (l *wakingListener) WaitForNotification(ctx context.Context) (*riverdriver.
 	case <-l.w.deliver:
 	case <-l.w.work:
 		queue = workQueue
+	case <-l.w.leader: // as a leader says it that ends
+		return &riverdriver.Notification{Topic: "river_leadership", Payload: `{"action":"resigned","leader_id":"dead"}`}, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

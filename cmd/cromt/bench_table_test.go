@@ -137,6 +137,11 @@ func tableRows() []tableRow {
 				targets: []target{{"p50-ms", 20, false, "p50 ≤ %s ms"}, {"max-ms", 100, false, "max ≤ %s ms"}},
 			})
 	}
+	rows = append(rows, tableRow{
+		what: "a replica killed to another with its run", bench: "ServeFailover",
+		ours:    []figure{{"p50-ms", "p50 %s"}, {"max-ms", "max %s ms"}},
+		targets: []target{{"max-ms", 5000, false, "≤ %s ms"}},
+	})
 	for _, db := range [][2]string{{"SQLite", "sqlite"}, {"PostgreSQL", "postgres"}} {
 		for _, b := range [][2]string{{"deliveries stored and queued", "Accept"}, {"events of runs journalled", "Transitions"}} {
 			for _, writers := range []string{"1", "16", "256"} {

@@ -125,7 +125,7 @@ func (c *runCmd) settings(ctx context.Context, p *program) (*settings, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.collectEarly()
+	p.collect(file)
 	book, err := c.book(p)
 	if err != nil {
 		return nil, err
@@ -169,13 +169,22 @@ func (c *runCmd) settings(ctx context.Context, p *program) (*settings, error) {
 	}, nil
 }
 
-// collectEarly has the garbage collector run more often from now on, unless
-// GOGC says how often. What reading a flow file leaves, some thirty times its
-// size, is collected before it is planned.
-func (p *program) collectEarly() {
-	if p.getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
+// collect has the garbage collector run as often from now on as a run of the
+// file should have it, unless GOGC says how often: seldom for a small one, and
+// for a large one soon, since what reading it leaves is thirty times its size.
+func (p *program) collect(file *flow.File) {
+	if p.getenv("GOGC") != "" {
+		return
 	}
+	hosts := 0
+	for _, pr := range file.Projects {
+		hosts += len(pr.Hosts)
+	}
+	percent := smallRunGC
+	if hosts >= largeRun {
+		percent = largeRunGC
+	}
+	debug.SetGCPercent(percent)
 }
 
 func (c *runCmd) book(p *program) (*hosts.Book, error) {

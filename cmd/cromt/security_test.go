@@ -1,15 +1,27 @@
 package main_test
 
 import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/cromt/cromt/bot"
+	"github.com/cromt/cromt/sparky/agent"
 )
 
 // The table of attacks names tests that there are.
@@ -19,7 +31,7 @@ func TestSecurityTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	rows := 0
-	name := regexp.MustCompile("`([a-z/]+)\\.((?:Test|Fuzz)[A-Za-z0-9]+)`")
+	name := regexp.MustCompile("`([a-z/]+)\\.((?:Test|Fuzz|Benchmark)[A-Za-z0-9]+)`")
 	for line := range strings.Lines(string(page)) {
 		if !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| attack") {
 			continue
@@ -35,7 +47,7 @@ func TestSecurityTable(t *testing.T) {
 			}
 		}
 	}
-	if rows < 26 {
+	if rows < 28 {
 		t.Errorf("%d rows", rows)
 	}
 }
@@ -95,6 +107,68 @@ func TestSecretsAreComparedInConstantTime(t *testing.T) {
 	if err != nil || compared < 1000 {
 		t.Errorf("%d comparisons, %v", compared, err)
 	}
+}
+
+// BenchmarkSecretTiming compares how long it takes to refuse a signature and a
+// token that are wrong in their first byte with one that is wrong in the last:
+// last/first is 1, give or take 5 %, when the time tells nothing. Each pair is
+// measured in turn, and the medians count. Run it with -benchtime 20000x.
+func BenchmarkSecretTiming(b *testing.B) {
+	secret, body := []byte("It's a Secret to Everybody"), "{}"
+	hook, err := bot.NewWebhook(secret, func(context.Context, bot.Delivery) (bool, error) {
+		return false, errors.New("a forged delivery was taken")
+	}, nil, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	mac := hmac.New(sha256.New, secret)
+	mac.Write([]byte(body))
+	signature := hex.EncodeToString(mac.Sum(nil))
+	b.Run("signature", func(b *testing.B) {
+		benchTiming(b, hook, signature, func(text string) *http.Request {
+			r := httptest.NewRequest(http.MethodPost, "/webhook", strings.NewReader(body))
+			r.Header.Set("X-Hub-Signature-256", "sha256="+text)
+			return r
+		}, http.StatusUnauthorized)
+	})
+	key := strings.Repeat("0123456789abcdef", 256) // so long that a comparison byte by byte would show
+	a, err := agent.Open(agent.Config{Root: b.TempDir(), Token: key})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = a.Close(context.Background()) }()
+	b.Run("token", func(b *testing.B) {
+		benchTiming(b, a, key, func(text string) *http.Request {
+			r := httptest.NewRequest(http.MethodGet, "/status/p/job.1", nil)
+			r.Header.Set("Token", text)
+			return r
+		}, http.StatusForbidden)
+	})
+}
+
+// benchTiming sends requests with the secret, wrong in its first or its last byte.
+func benchTiming(b *testing.B, h http.Handler, secret string, request func(text string) *http.Request, want int) {
+	wrong := [2]string{"e" + secret[1:], secret[:len(secret)-1] + "e"}
+	var took [2][]float64
+	for n := 0; b.Loop(); n++ {
+		for k := range wrong {
+			k ^= n & 1 // neither is always the second one
+			w, r := httptest.NewRecorder(), request(wrong[k])
+			at := time.Now()
+			h.ServeHTTP(w, r)
+			took[k] = append(took[k], float64(time.Since(at)))
+			if w.Code != want {
+				b.Fatalf("HTTP %d", w.Code)
+			}
+		}
+	}
+	for k := range took {
+		slices.Sort(took[k])
+	}
+	first, last := took[0][len(took[0])/2], took[1][len(took[1])/2]
+	b.ReportMetric(first, "first-ns")
+	b.ReportMetric(last, "last-ns")
+	b.ReportMetric(last/first, "last/first")
 }
 
 // operands returns the two sides of a comparison; nil: it is none.

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"database/sql"
 	"fmt"
 	"io"
 	"net/http"
@@ -200,6 +201,50 @@ func benchStart(b *testing.B, database string) {
 			push(n + 1<<20)
 		}
 		took = append(took, push(n))
+	}
+	percentiles(b, took)
+	reportLoad(b, load)
+}
+
+// BenchmarkServeFailover measures the time from when one of two replicas is
+// killed to when the other one has its run. Run it with -benchtime 10x.
+func BenchmarkServeFailover(b *testing.B) {
+	load := readLoad()
+	p, err := storetest.StartPostgres()
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer p.Stop()
+	db, err := sql.Open("pgx", p.Address("postgres"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	owner := func(sha string) (id string) {
+		if err := db.QueryRowContext(b.Context(), `SELECT coalesce(max(owner), '') FROM leases JOIN runs ON id = run WHERE sha = $1`, sha).Scan(&id); err != nil {
+			b.Fatal(err)
+		}
+		return id
+	}
+	s := appSiteOn(b, p.Address("postgres"), "")
+	defer func() { s.kill() }() // it is the last one
+	file := s.onHosts("until test -e $DIR/gate; do sleep 0.05; done\n", "")
+	var took []time.Duration
+	for n := 0; b.Loop(); n++ {
+		os.Remove(filepath.Join(s.dir, "gate"))
+		sha := fmt.Sprintf("%040x", n+1)
+		s.push(sha, map[string]string{"jobs.yaml": file})
+		old := ""
+		s.eventually("it is worked", func() bool { old = owner(sha); return old != "" })
+		first := *s
+		s.start()
+		time.Sleep(5 * time.Second) // it has looked around
+		first.kill()
+		killed := time.Now()
+		s.eventually("it is taken over", func() bool { now := owner(sha); return now != "" && now != old })
+		took = append(took, time.Since(killed))
+		s.file("gate", "")
+		s.concluded("cromt", sha)
 	}
 	percentiles(b, took)
 	reportLoad(b, load)

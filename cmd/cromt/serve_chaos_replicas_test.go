@@ -12,8 +12,8 @@ import (
 // TestChaosReplicas has three replicas share a database. One of them is killed
 // each second, 600 in all, the database crashes 20 times meanwhile, and all
 // connections to it are ended every five seconds: nothing is lost, and nothing
-// is dispatched twice. In the ordinary tests nobody is killed: what a dead
-// replica has left is taken over no sooner than its lease ends.
+// is dispatched twice. In the ordinary tests nobody is killed here, as others
+// have two replicas killed.
 func TestChaosReplicas(t *testing.T) {
 	p := chaosPlan{
 		replicas: 2, postgres: startPostgres(t).Postgres, repos: 5, commits: 4, letters: 24, senders: 1, pace: 50 * time.Millisecond,

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/cromt/cromt/bot/githubtest"
-	"github.com/cromt/cromt/bot/store"
 )
 
 // write puts the letters in an order that GitHub does not promise either, with
@@ -79,21 +78,12 @@ func (c *chaos) deliver() {
 	}
 	<-done
 	if c.plan.sweeps {
-		c.sleep(ctx, c.quiet())
 		c.kill(0) // when it starts it looks for what it has missed
 	}
 	c.wait(ctx)
 	stop()
 	office.Wait()
 	c.t.Logf("all concluded after %.1f s", time.Since(begin).Seconds())
-}
-
-// quiet is how long a replica that was killed is taken to be at the sweep.
-func (c *chaos) quiet() time.Duration {
-	if len(c.sites) == 1 {
-		return 0
-	}
-	return store.DefaultLease + 5*time.Second
 }
 
 // killAll kills the replicas in turn, as the letters go out.
@@ -193,8 +183,8 @@ func (c *chaos) attempt(ctx context.Context, n int, m letter, again bool) bool {
 	return true
 }
 
-// serveOffice delivers again what the App asks for. It is not killed just
-// then: it would ask again ten minutes later.
+// serveOffice delivers again what the App asks for. What comes while it is dead
+// it asks for once more.
 func (c *chaos) serveOffice(ctx context.Context) {
 	for c.plan.sweeps && c.sleep(ctx, 50*time.Millisecond) {
 		asked := c.gh.Redeliveries()
@@ -207,9 +197,7 @@ func (c *chaos) serveOffice(ctx context.Context) {
 				continue
 			}
 			c.counts.add("asked for again", 1)
-			c.killing.RLock()
 			c.attempt(ctx, c.post.asked, m, true)
-			c.killing.RUnlock()
 		}
 	}
 }

@@ -93,7 +93,7 @@ type chaos struct {
 	sent    atomic.Int64
 	post    postOffice
 
-	killing sync.RWMutex // held to keep the App alive, or to kill it
+	killing sync.Mutex // held to kill the App
 	mu      sync.Mutex
 	rng     *rand.Rand
 	faults  map[int]githubtest.Fault // of GitHub, by request
@@ -249,13 +249,15 @@ func (c *chaos) fault(r *http.Request, n int) *githubtest.Fault {
 }
 
 // start starts a replica and waits until it says that it is ready. Where the
-// database is made to crash it is started again and again, as a supervisor does.
+// database is made to crash, and is away for up to two seconds, it is started
+// again and again, as a supervisor does.
 func (c *chaos) start(i int) error {
 	r := restart{at: time.Now()}
 	err := c.tryStart(i, &r)
-	for n := 0; err != nil && c.plan.crashes > 0 && n < 100; n++ {
+	for err != nil && c.plan.crashes > 0 && time.Since(r.at) < time.Minute {
 		c.counts.add("starts that failed", 1)
 		c.sites[i].kill()
+		time.Sleep(100 * time.Millisecond)
 		err = c.tryStart(i, &r)
 	}
 	if err != nil {

@@ -37,7 +37,7 @@ var allowed = map[string][]string{
 	"bot/githubtest": {"github.com/getkin/kin-openapi/openapi3", "github.com/getkin/kin-openapi/openapi3filter", "github.com/getkin/kin-openapi/routers", "github.com/getkin/kin-openapi/routers/legacy"},
 	"bot/web":        {"flow", "bot/githubapp", "bot/store", "github.com/buildkite/terminal-to-html/v3"},
 	"bot/store": {
-		"flow", "modernc.org/sqlite", "github.com/jackc/pgx/v5/pgconn", "github.com/jackc/pgx/v5/stdlib",
+		"flow", "modernc.org/sqlite", "github.com/jackc/pgx/v5", "github.com/jackc/pgx/v5/pgconn", "github.com/jackc/pgx/v5/stdlib",
 		"github.com/riverqueue/river", "github.com/riverqueue/river/rivermigrate", "github.com/riverqueue/river/rivertype",
 		"github.com/riverqueue/river/riverdriver", "github.com/riverqueue/river/riverdriver/riverdatabasesql", "github.com/riverqueue/river/riverdriver/riversqlite",
 	},

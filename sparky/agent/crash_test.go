@@ -118,6 +118,37 @@ func TestKilledAgent(t *testing.T) {
 	}
 }
 
+// TestJobKillsAgent: a job may do what the agent's user may. It has lost its
+// own end by that, even if it goes on and succeeds, and nothing of it is left
+// when the agent is back.
+func TestJobKillsAgent(t *testing.T) {
+	root := t.TempDir()
+	h, _ := spawn(t, root)
+	dir := scenarios(t, "x", strings.Replace(comet, `eval "$NEXT"`, "echo x >>ran; kill -9 $PPID; echo x >>done; exit 0", 1))
+	spec := inDir(dir, "x")
+	spec.Env = env("BOMB", dir)
+	id := h.queue("p", spec)
+	waitFor(t, func() bool { return len(lines(t, filepath.Join(dir, "done"))) > 0 })
+
+	h = start(t, agent.Config{Root: root})
+	hops := lines(t, filepath.Join(dir, "hops"))
+	if st, log := h.wait("p", id); st.State != sparky.CodeFailed || !st.Lost || st.Cause != "infrastructure" {
+		t.Errorf("%+v\n%s", st, log)
+	}
+	if st, log := h.wait("p", h.queue("p", inDir(scenarios(t, "x", "sleep 0.1\n"), "x"))); st.State != sparky.CodeOK {
+		t.Errorf("the next job: %+v\n%s", st, log)
+	}
+	if left := carrying(t, "BOMB="+dir); len(left) > 0 {
+		t.Errorf("still there: %v", left)
+	}
+	if n := lines(t, filepath.Join(dir, "hops")); len(n) > len(hops) {
+		t.Errorf("it went on: %d processes, then %d", len(hops), len(n))
+	}
+	if n := len(lines(t, filepath.Join(dir, "ran"))); n != 1 {
+		t.Errorf("it ran %d times", n)
+	}
+}
+
 // TestKilledAtRandom kills the agent again and again while jobs run, and
 // looks whether any was forgotten, ran twice or passed without having run.
 func TestKilledAtRandom(t *testing.T) {

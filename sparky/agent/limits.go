@@ -149,6 +149,15 @@ const (
 	lockPause    = 20 * time.Millisecond
 	// leftoverPatience is how long killed processes may take to be gone.
 	leftoverPatience = 5 * time.Second
+	// maxChase is how often a look for processes goes on to those that were
+	// started during it: on a busy machine others always are. maxProbes is how
+	// many these may be: more would take longer than a look at all.
+	maxChase  = 64
+	maxProbes = 1024
+	// emptyReads of an environment that is empty, emptyPause apart: enough for
+	// an exec to be over, on a busy machine too.
+	emptyReads = 40
+	emptyPause = time.Millisecond
 	// pipeBuffer of an in-memory connection, each way, in bytes.
 	pipeBuffer = 64 << 10
 )

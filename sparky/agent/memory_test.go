@@ -7,8 +7,6 @@ package agent_test
 import (
 	"fmt"
 	"net/http"
-	"os"
-	"strings"
 	"testing"
 	"time"
 )
@@ -33,25 +31,11 @@ func TestIdleMemory(t *testing.T) {
 		}
 	}
 	limit := time.Now().Add(20 * time.Second)
-	for kib := h.rss(); kib > 25<<10; kib = h.rss() {
+	for kib := h.memory("VmRSS"); kib > 25<<10; kib = h.memory("VmRSS") {
 		if time.Now().After(limit) {
 			t.Fatalf("%d KiB resident", kib)
 		}
 		<-time.NewTimer(100 * time.Millisecond).C
 	}
-	t.Logf("%d KiB resident", h.rss())
-}
-
-// rss returns the resident memory of the agent's process in KiB.
-func (h *host) rss() (kib int) {
-	h.t.Helper()
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", h.pid))
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	_, after, _ := strings.Cut(string(data), "VmRSS:")
-	if _, err := fmt.Sscan(after, &kib); err != nil {
-		h.t.Fatal(err)
-	}
-	return kib
+	t.Logf("%d KiB resident", h.memory("VmRSS"))
 }

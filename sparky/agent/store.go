@@ -102,7 +102,7 @@ func openStore(ctx context.Context, dir string, crowded func() bool) (*store, er
 		return nil, errors.Join(err, s.byID.Close(), s.read.Close(), s.writer.Close())
 	}
 	if s.journal, err = newJournal(ctx, s.writer, crowded); err != nil {
-		return nil, errors.Join(err, s.read.Close(), s.writer.Close())
+		return nil, errors.Join(err, s.byID.Close(), s.old.Close(), s.read.Close(), s.writer.Close())
 	}
 	return s, nil
 }

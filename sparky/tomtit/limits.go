@@ -57,4 +57,8 @@ const (
 	// maxProbes is how many process ids are looked at one by one; reading all
 	// of /proc is cheaper when more of them were given out.
 	maxProbes = 1024
+	// maxChase is how often it is looked whether processes were started during
+	// the look before: on a busy machine others always are, and a process of the
+	// job has to hide from every one of these looks.
+	maxChase = 64
 )

@@ -143,11 +143,18 @@ func (t *tree) alive() bool {
 // look at the process ids that were given out since the leader's.
 func (t *tree) killAll() {
 	_ = syscall.Kill(-t.leader, syscall.SIGKILL)
-	if len(t.others) == 0 && t.nothingRecent() {
-		return
+	if len(t.others) == 0 {
+		if found, sure := t.findSince(t.leader); !found && sure {
+			return
+		}
 	}
 	for end := time.Now().Add(sweepTime); time.Now().Before(end); time.Sleep(sweepPause / 10) {
-		if t.find(t.readAll()) == 0 {
+		last := t.lastPid()
+		found := t.find(t.readAll()) > 0
+		if !found {
+			found, _ = t.findSince(last)
+		}
+		if !found {
 			return
 		}
 		_ = syscall.Kill(-t.leader, syscall.SIGKILL)
@@ -219,7 +226,7 @@ func (t *tree) hasMarker(p process) bool {
 
 const (
 	kthreadd    = 2  // parent of the kernel's own threads
-	markerReads = 10 // of an empty environment: enough for an exec to be over
+	markerReads = 80 // of an empty environment, 40 ms: enough for an exec to be over on a busy machine
 )
 
 func (t *tree) leaderStart() uint64 {
@@ -230,33 +237,34 @@ func (t *tree) leaderStart() uint64 {
 	return t.born
 }
 
-// nothingRecent reports whether no process of the tree is among those that
-// were started after the leader; false when they are too many to look at.
-func (t *tree) nothingRecent() bool {
-	from := t.leader
-	for range 4 {
+// findSince is find among the processes that were started after the one of
+// that id. It goes on with those that are started meanwhile until there are no
+// more: a process that starts another one and exits is seen, or the other one
+// is, which has the higher id. sure is false when they are too many to look
+// at, or when the system does not tell the last id.
+func (t *tree) findSince(pid int) (found, sure bool) {
+	for range maxChase {
 		last := t.lastPid()
-		if last < from || last-from > maxProbes {
-			return false
+		switch {
+		case last == pid:
+			return false, true
+		case last < pid || last-pid > maxProbes:
+			return false, false
 		}
 		var ps []process
-		for pid := from + 1; pid <= last; pid++ {
-			if t.isForeign(pid) {
+		for pid < last {
+			if pid++; t.isForeign(pid) {
 				continue
 			}
 			if p, ok := t.readProcess(pid); ok {
 				ps = append(ps, p)
 			}
 		}
-		switch {
-		case t.find(ps) > 0:
-			return false
-		case len(ps) == 0:
-			return true
+		if t.find(ps) > 0 {
+			return true, true
 		}
-		from = last // one of ps may have started more of them meanwhile
 	}
-	return true
+	return false, true
 }
 
 // isForeign reports whether there is no process of that id, or one that is

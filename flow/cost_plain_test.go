@@ -1,0 +1,6 @@
+//go:build !race
+
+package flow_test
+
+// slower: a budget is as it is said.
+const slower = 1
