@@ -43,6 +43,7 @@ type parser struct {
 	dropped  int    // problems beyond MaxErrors
 	compared int    // names compared for suggestions
 	previous string // the project before the one being read
+	aliased  bool   // nodes are read more than once
 	tables
 }
 

@@ -53,6 +53,9 @@ func (p *parser) readProject(k, v *yaml.Node) *Project {
 	p.checkSecrets(&pr.Settings)
 	p.checkFixed(pr)
 	p.previous = k.Value
+	if !p.aliased {
+		v.Content = nil // of a large file, the tree takes more than all that is made of it
+	}
 	return pr
 }
 

@@ -147,6 +147,7 @@ func (b *bounds) walk(p *parser, n *yaml.Node, depth int) bool {
 			p.fail(p.pos(n), fmt.Sprintf("anchor %s contains itself", quote(n.Value)), "")
 			return false
 		}
+		p.aliased = true
 		n = n.Alias
 	}
 	if n.Anchor != "" {

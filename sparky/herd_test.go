@@ -233,7 +233,7 @@ func (m *herdMeasure) late(p float64) float64 {
 }
 
 func waitForHerd(b *testing.B, urls []string, end io.Writer) *herdMeasure {
-	defer debug.SetGCPercent(debug.SetGCPercent(50)) // as cromt run does
+	defer debug.SetGCPercent(debug.SetGCPercent(20)) // as cromt run does
 	plan := herdPlan(b, urls)
 	debug.FreeOSMemory()
 	// Has VmHWM begin anew.

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 
 	"github.com/cromt/cromt/cmd/cromt/gitrepo"
@@ -33,11 +34,26 @@ func (c confFlag) open(p *program) (*flow.File, error) {
 	if err != nil {
 		return nil, usage(fmt.Errorf("flow file: %w", err))
 	}
+	p.collect(len(data))
 	file, err := flow.Parse(name, data)
 	if err != nil {
 		return nil, usage(err)
 	}
 	return file, nil
+}
+
+// collect has the garbage collector run as often from now on as a flow file of
+// that size should have it, unless GOGC says how often: seldom for a small one,
+// and for a large one soon, as what reading it leaves is thirty times its size.
+func (p *program) collect(size int) {
+	if p.getenv("GOGC") != "" {
+		return
+	}
+	percent := smallFlowGC
+	if size >= largeFlow {
+		percent = largeFlowGC
+	}
+	debug.SetGCPercent(percent)
 }
 
 func readFlowFile(name string) ([]byte, error) {

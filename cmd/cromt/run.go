@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -125,7 +124,6 @@ func (c *runCmd) settings(ctx context.Context, p *program) (*settings, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.collect(file)
 	book, err := c.book(p)
 	if err != nil {
 		return nil, err
@@ -167,24 +165,6 @@ func (c *runCmd) settings(ctx context.Context, p *program) (*settings, error) {
 		local: c.Local, failFast: c.FailFast, verbose: c.Verbose,
 		report: c.Report, junit: c.JUnit, journal: c.Journal, closeWait: closeTimeout,
 	}, nil
-}
-
-// collect has the garbage collector run as often from now on as a run of the
-// file should have it, unless GOGC says how often: seldom for a small one, and
-// for a large one soon, since what reading it leaves is thirty times its size.
-func (p *program) collect(file *flow.File) {
-	if p.getenv("GOGC") != "" {
-		return
-	}
-	hosts := 0
-	for _, pr := range file.Projects {
-		hosts += len(pr.Hosts)
-	}
-	percent := smallRunGC
-	if hosts >= largeRun {
-		percent = largeRunGC
-	}
-	debug.SetGCPercent(percent)
 }
 
 func (c *runCmd) book(p *program) (*hosts.Book, error) {

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"strings"
@@ -11,21 +12,20 @@ import (
 // WriteReport writes how a run ended: a line for each job, then what is known
 // of those that failed, then the result.
 func WriteReport(w io.Writer, r *flow.Run, color bool) error {
-	rep := report{st: style{color}, run: r}
+	rep := report{b: bufio.NewWriter(w), st: style{color}, run: r}
 	rep.table()
 	rep.failures()
 	for _, n := range r.Notes {
-		fmt.Fprintf(&rep.b, "note: %s\n", oneLine(n))
+		fmt.Fprintf(rep.b, "note: %s\n", oneLine(n))
 	}
 	_, sgr := look(r.Conclusion)
-	fmt.Fprintf(&rep.b, "%s: %s in %s (run %s)\n",
+	fmt.Fprintf(rep.b, "%s: %s in %s (run %s)\n",
 		rep.st.paint(bold+";"+sgr, word(r.Conclusion)), r.Count(), duration(max(0, r.CompletedAt.Sub(r.StartedAt))), r.ID)
-	_, err := io.WriteString(w, rep.b.String())
-	return err
+	return rep.b.Flush()
 }
 
 type report struct {
-	b   strings.Builder
+	b   *bufio.Writer // the first error stays until Flush
 	st  style
 	run *flow.Run
 }
@@ -75,7 +75,7 @@ func (r *report) failures() {
 		r.failure(j)
 	}
 	if more > 0 {
-		fmt.Fprintf(&r.b, "\n… and %d more failed jobs; --report and --junit have them all\n", more)
+		fmt.Fprintf(r.b, "\n… and %d more failed jobs; --report and --junit have them all\n", more)
 	}
 	if told > 0 {
 		r.b.WriteString("\n")
@@ -83,10 +83,10 @@ func (r *report) failures() {
 }
 
 func (r *report) failure(j *flow.JobReport) {
-	fmt.Fprintf(&r.b, "\n%s on %s: %s\n", r.st.paint(bold, j.Key), j.Where(), oneLine(r.run.Reason(j)))
+	fmt.Fprintf(r.b, "\n%s on %s: %s\n", r.st.paint(bold, j.Key), j.Where(), oneLine(r.run.Reason(j)))
 	log := j.Log()
 	if line, _ := flow.FirstFailure(log); line != "" {
-		fmt.Fprintf(&r.b, "  %s\n", r.st.paint(red, oneLine(line)))
+		fmt.Fprintf(r.b, "  %s\n", r.st.paint(red, oneLine(line)))
 	}
 	if tail := flow.Tail(log, tailLines); len(tail) > 0 {
 		r.b.WriteString("  the end of its log:\n")
@@ -97,12 +97,12 @@ func (r *report) failure(j *flow.JobReport) {
 			if flow.IsProtocol(line) {
 				continue
 			}
-			fmt.Fprintf(&r.b, "    %s %s\n", r.st.paint(dim, "|"), hostLine(r.st, line))
+			fmt.Fprintf(r.b, "    %s %s\n", r.st.paint(dim, "|"), hostLine(r.st, line))
 		}
 	}
 	if j.Cause == flow.CauseInfrastructure {
 		if h := hint(j); h != "" {
-			fmt.Fprintf(&r.b, "  hint: %s\n", h)
+			fmt.Fprintf(r.b, "  hint: %s\n", h)
 		}
 	}
 }
