@@ -26,5 +26,5 @@ func quiet(c net.Conn) bool {
 		n, readErr = syscall.Read(int(fd), b[:]) // does not wait
 		return true
 	})
-	return err == nil && n <= 0 && readErr == syscall.EAGAIN //nolint:errorlint // of a system call
+	return err == nil && n <= 0 && readErr == syscall.EAGAIN
 }
