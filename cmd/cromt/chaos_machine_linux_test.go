@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -54,8 +55,10 @@ func TestChaosMachine(t *testing.T) {
 					return
 				}
 				s.startAgent()
-				for ; n > 0 && !t.Failed(); n-- {
-					s.suffer(&f, &c)
+				for tries := 0; n > 0 && tries < 1000 && !t.Failed(); tries++ {
+					if s.suffer(&f, &c) {
+						n--
+					}
 				}
 				s.endAgent(syscall.SIGTERM)
 				noSecret(t, s.dir)
@@ -88,14 +91,15 @@ var machineFaults = []machineFault{
 	{name: "clock set", full: 20, harmless: true, longest: 2 * time.Second, prepare: (*chaosSite).ownClock, inject: (*chaosSite).setClock},
 }
 
-// suffer has a flow run with one such fault.
-func (s *chaosSite) suffer(f *machineFault, c *tally) {
+// suffer has a flow run with one such fault. It reports false when the flow had
+// ended before.
+func (s *chaosSite) suffer(f *machineFault, c *tally) bool {
 	s.t.Helper()
 	d := s.newRun(s.url(), 5, 25)
 	p := s.start(d)
 	ended := p.wait(time.Duration(s.rng.IntN(600)) * time.Millisecond)
 	if ended {
-		return // too short a flow: the next one
+		return false
 	}
 	relieve := f.inject(s, d, p)
 	p.wait(f.longest/8 + time.Duration(s.rng.Int64N(int64(f.longest))))
@@ -107,28 +111,31 @@ func (s *chaosSite) suffer(f *machineFault, c *tally) {
 	for tries := 0; ; tries++ {
 		if !p.wait(chaosRunLimit) {
 			s.t.Errorf("%s hangs", d.dir)
-			return
+			return true
 		}
 		if d.over() {
 			break
 		}
 		if tries == 3 {
 			s.t.Errorf("%s does not come to an end: %s", d.dir, tail(d.path("out")))
-			return
+			return true
 		}
 		p = s.start(d) // its journal could not be written
 	}
 	a := d.read(s.t)
 	a.check(s.t)
-	if f.harmless {
+	switch {
+	case f.harmless:
 		a.undisturbed(s.t)
-	} else if a.whole != flow.Cancelled {
+	case slices.Contains(a.ends, flow.Cancelled): // a run whose journal fails cancels what runs, for whoever goes on with it
+	default:
 		a.disturbed(s.t, c)
 	}
 	if p.code() == 0 && (a.report == nil || a.whole != flow.Success) {
 		s.t.Errorf("%s: exit code 0, and the run is %s (report: %t)", d.dir, a.whole, a.report != nil)
 	}
 	d.noOrphans(s.t)
+	return true
 }
 
 // over says whether the run's end is in its journal.
