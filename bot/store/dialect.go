@@ -97,10 +97,10 @@ func openSQLite(path string) (write, read *sql.DB, err error) {
 	// What the queue notes by itself may be lost with the power: it is done
 	// again then. Our own transactions are not: see begin.
 	write = sql.OpenDB(&connector{&sqlite.Driver{}, sqliteDSN(path, append(common, "synchronous(NORMAL)",
-		fmt.Sprintf("wal_autocheckpoint(%d)", writeCheckpoint), "cache_size(-16384)")...) + "&_txlock=immediate"})
+		fmt.Sprintf("wal_autocheckpoint(%d)", writeCheckpoint), fmt.Sprintf("cache_size(-%d)", writeCache))...) + "&_txlock=immediate"})
 	write.SetMaxOpenConns(1)
 	write.SetMaxIdleConns(1)
-	read = sql.OpenDB(&connector{&sqlite.Driver{}, sqliteDSN(path, append(common, "query_only(ON)", "cache_size(-4096)")...)})
+	read = sql.OpenDB(&connector{&sqlite.Driver{}, sqliteDSN(path, append(common, "query_only(ON)", fmt.Sprintf("cache_size(-%d)", readCache))...)})
 	read.SetMaxOpenConns(sqliteReaders)
 	read.SetMaxIdleConns(sqliteReaders)
 	return write, read, nil

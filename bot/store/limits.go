@@ -49,6 +49,10 @@ const (
 	// readers, and PostgreSQL allows 100 to all replicas together by default.
 	sqliteReaders = 4
 	postgresConns = 20
+	// writeCache and readCache of SQLite's connections, in KiB each: the inner
+	// pages of the indexes. What else is read the system has in memory once for all.
+	writeCache = 4 << 10
+	readCache  = 1 << 10
 	// checkpointInterval is how often what was committed is carried over into
 	// the database's file, beside the writing; writeCheckpoint is at how many
 	// pages of 4 KiB in the log the writer does it itself, and waits for it:

@@ -21,7 +21,7 @@ const soakRepos = 40
 
 // soakCaches is what the caches of SQLite's connections hold, in bytes, once
 // the database is that large: memory may grow by as much until then.
-const soakCaches = 32 << 20
+const soakCaches = 8 << 20
 
 // TestChaosSoak has the App answer pushes for as long as CROMT_CHAOS_SOAK says:
 // what it takes of the machine must not grow but for the database. The ordinary
