@@ -33,7 +33,7 @@ var peers = []peer{
 	{"ninja", 1000, 5, "build.ninja", shape.ninja, []string{"ninja", "--quiet", "-j2", "-f"}},
 	{"rake", 1000, 5, "Rakefile", shape.rakefile, []string{"rake", "-m", "-j2", "-f"}},
 	{"task", 1000, 5, "Taskfile.yml", shape.taskfile, []string{"task", "-C", "2", "--taskfile"}},
-	{"act", 1000, 2, "flow.yml", shape.workflow, []string{"act", "push", "--platform", "ubuntu-latest=-self-hosted", "--no-cache-server",
+	{"act", 100, 2, "flow.yml", shape.workflow, []string{"act", "push", "--platform", "ubuntu-latest=-self-hosted", "--no-cache-server",
 		"--container-daemon-socket", "-", "--concurrent-jobs", "2", "--quiet", "--workflows"}},
 }
 
