@@ -43,7 +43,7 @@ test: workflows build
 race:
 	$(GO) test -race -parallel 4 -timeout 60m ./cmd/cromt
 
-# All figures of the README as one table, printed and written to BENCH_TABLE; needs a quiet machine for some twenty
+# All figures of the README as one table, printed and written to BENCH_TABLE; needs a quiet machine for some ten
 # minutes. Compared with the others that are installed, among make, ninja, rake, and
 #   go install github.com/go-task/task/v3/cmd/task@v3.45.4 $(ACT_PKG)
 BENCH_TABLE ?= bench.md
