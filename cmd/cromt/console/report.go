@@ -53,7 +53,7 @@ func (r *report) table() {
 		if why := oneLine(r.run.Reason(j)); why != "" {
 			line += "  " + why
 		}
-		r.b.WriteString(line + "\n")
+		fmt.Fprintln(r.b, line)
 	}
 }
 
@@ -78,7 +78,7 @@ func (r *report) failures() {
 		fmt.Fprintf(r.b, "\n… and %d more failed jobs; --report and --junit have them all\n", more)
 	}
 	if told > 0 {
-		r.b.WriteString("\n")
+		fmt.Fprintln(r.b)
 	}
 }
 
@@ -89,7 +89,7 @@ func (r *report) failure(j *flow.JobReport) {
 		fmt.Fprintf(r.b, "  %s\n", r.st.paint(red, oneLine(line)))
 	}
 	if tail := flow.Tail(log, tailLines); len(tail) > 0 {
-		r.b.WriteString("  the end of its log:\n")
+		fmt.Fprintln(r.b, "  the end of its log:")
 		for _, line := range tail {
 			if i := strings.LastIndexByte(line, '\r'); i >= 0 {
 				line = line[i+1:]
