@@ -12,17 +12,12 @@ import (
 type Limits struct {
 	WritesPerMinute int
 	CreatesPerHour  int
-	// Unordered says that no write needs to be there before the next one: one
-	// that hangs holds up no others.
-	Unordered bool
 }
 
 // Budget is what may be written to GitHub with one token, or with those of
 // one installation, in a while. All who write share it: their requests go out
-// the most urgent first, never more than the limits allow, and none while
-// GitHub wants to be left alone. Those that read go out one at a time, and so
-// do those that write, as GitHub asks; neither waits for the other, and those
-// that read not for one that hangs.
+// one at a time, the most urgent first, never more than the limits allow, and
+// none while GitHub wants to be left alone.
 type Budget struct {
 	limits Limits
 
@@ -31,7 +26,7 @@ type Budget struct {
 	creates  []time.Time // and those of the last hour that created something
 	until    time.Time   // GitHub wants no request before
 	refused  int         // answers in a row that named a limit and no time
-	out      []*turn     // requests that are out
+	busy     bool        // a request is out
 	reserved int         // writes that runs still need for their ends
 	waiting  []*turn
 	seq      uint64
@@ -74,15 +69,14 @@ type turn struct {
 	cost    cost
 	seq     uint64
 	granted chan struct{}
-	at      time.Time // when it was granted
 }
 
-// acquire waits until a request may be sent, and returns its turn, which must
-// be released. It returns nil, and nothing may be sent, when ctx is done or
-// something is received from changed.
-func (b *Budget) acquire(ctx context.Context, u urgency, c cost, changed <-chan struct{}) *turn {
+// acquire waits until a request may be sent. It returns false, and nothing
+// may be sent, when ctx is done or something is received from changed. After
+// true, release must be called.
+func (b *Budget) acquire(ctx context.Context, u urgency, c cost, changed <-chan struct{}) bool {
 	if ctx.Err() != nil {
-		return nil
+		return false
 	}
 	t := &turn{urgency: u, cost: c, granted: make(chan struct{})}
 	b.mu.Lock()
@@ -93,7 +87,7 @@ func (b *Budget) acquire(ctx context.Context, u urgency, c cost, changed <-chan 
 	b.mu.Unlock()
 	select {
 	case <-t.granted:
-		return t
+		return true
 	case <-ctx.Done():
 	case <-changed:
 	}
@@ -101,22 +95,22 @@ func (b *Budget) acquire(ctx context.Context, u urgency, c cost, changed <-chan 
 	defer b.mu.Unlock()
 	i := slices.Index(b.waiting, t)
 	if i < 0 {
-		return t // it came in the same moment
+		return true // its turn came in the same moment
 	}
 	b.waiting = slices.Delete(b.waiting, i, i+1)
-	return nil
+	return false
 }
 
 // release ends a request: what it took is counted from now, as GitHub may
 // have seen it until now. err is its outcome.
-func (b *Budget) release(t *turn, err error) {
+func (b *Budget) release(c cost, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
-	if t.cost != costRead {
+	if c != costRead {
 		b.writes = append(b.writes, now)
 	}
-	if t.cost == costCreate {
+	if c == costCreate {
 		b.creates = append(b.creates, now)
 	}
 	if limited, wait := limitOf(err, now); limited {
@@ -124,7 +118,7 @@ func (b *Budget) release(t *turn, err error) {
 	} else if err == nil {
 		b.refused = 0
 	}
-	b.out = slices.DeleteFunc(b.out, func(o *turn) bool { return o == t })
+	b.busy = false
 	b.grant()
 }
 
@@ -178,42 +172,28 @@ func after(times []time.Time, t time.Time) []time.Time {
 	return times[n:]
 }
 
-// grant gives the next requests their turns that may be sent; for the others it
-// comes back when time has changed that.
+// grant gives the next request its turn, if there is one that may be sent;
+// else it comes back when time has changed that.
 func (b *Budget) grant() {
+	if b.busy || len(b.waiting) == 0 {
+		return
+	}
 	now := time.Now()
 	b.forget(now)
-	for len(b.waiting) > 0 {
-		best := -1
-		for i, t := range b.waiting {
-			if b.free(t, now) && b.room(t, now) && (best < 0 || t.before(b.waiting[best])) {
-				best = i
-			}
-		}
-		if best < 0 {
-			b.later(now)
-			return
-		}
-		t := b.waiting[best]
-		b.waiting = slices.Delete(b.waiting, best, best+1)
-		t.at = now
-		b.out = append(b.out, t)
-		close(t.granted)
-	}
-}
-
-// free reports whether no request that is out is in the way of another one.
-func (b *Budget) free(t *turn, now time.Time) bool {
-	read := t.cost == costRead
-	for _, o := range b.out {
-		if read != (o.cost == costRead) {
-			continue
-		}
-		if hangs := now.Sub(o.at) >= hangTime; !hangs || !read && !b.limits.Unordered {
-			return false
+	best := -1
+	for i, t := range b.waiting {
+		if b.room(t, now) && (best < 0 || t.before(b.waiting[best])) {
+			best = i
 		}
 	}
-	return len(b.out) < maxOut
+	if best < 0 {
+		b.later(now)
+		return
+	}
+	t := b.waiting[best]
+	b.waiting = slices.Delete(b.waiting, best, best+1)
+	b.busy = true
+	close(t.granted)
 }
 
 func (t *turn) before(o *turn) bool {
@@ -242,7 +222,7 @@ func (b *Budget) room(t *turn, now time.Time) bool {
 }
 
 // later looks again when the next thing happens that only time brings: the
-// pause ends, a request that is out hangs, or a write drops out of its window.
+// pause ends, or a write drops out of its window.
 func (b *Budget) later(now time.Time) {
 	at := b.until
 	if !now.Before(at) {
@@ -252,11 +232,6 @@ func (b *Budget) later(now time.Time) {
 		}
 		if len(b.creates) > 0 {
 			at = earlier(at, b.creates[0].Add(createWindow))
-		}
-		for _, o := range b.out {
-			if hangs := o.at.Add(hangTime); hangs.After(now) {
-				at = earlier(at, hangs)
-			}
 		}
 	}
 	if b.timer != nil {

@@ -209,7 +209,8 @@ func (c *Client) Do(ctx context.Context, k Kind, send func(context.Context) erro
 }
 
 // read sends a request that changes nothing, again after failures that may
-// pass. It takes its turn, as GitHub asks for requests one at a time.
+// pass. It takes its turn with those that write, as GitHub asks for requests
+// one at a time.
 func (c *Client) read(ctx context.Context, send func(context.Context) error) error {
 	return c.send(ctx, costRead, send)
 }
@@ -218,12 +219,11 @@ func (c *Client) read(ctx context.Context, send func(context.Context) error) err
 // more; waits that GitHub asks for do not count.
 func (c *Client) send(ctx context.Context, k cost, send func(context.Context) error) error {
 	for failed := 0; ; {
-		turn := c.budget.acquire(ctx, urgencyJob, k, nil)
-		if turn == nil {
+		if !c.budget.acquire(ctx, urgencyJob, k, nil) {
 			return ctx.Err()
 		}
 		err := timed(ctx, send)
-		c.budget.release(turn, err)
+		c.budget.release(k, err)
 		limited, _ := limitOf(err, time.Now())
 		switch {
 		case err == nil, refusal(err), ctx.Err() != nil:

@@ -1,14 +1,12 @@
 package checks_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/cromt/cromt/bot/checks"
 	"github.com/cromt/cromt/bot/githubtest"
@@ -101,51 +99,6 @@ func TestReadsAreRepeated(t *testing.T) {
 			t.Errorf("%d requests", n)
 		}
 	})
-}
-
-// A request that hangs is in the way of those alone that GitHub wants one after
-// the other.
-func TestHangingRequests(t *testing.T) {
-	const r, w = checks.Read, checks.Write
-	for name, c := range map[string]struct {
-		unordered bool
-		hang      []checks.Kind
-		then      checks.Kind
-		at        time.Duration // when it begins
-	}{
-		"a read beside a write":       {hang: []checks.Kind{w}, then: r, at: 0},
-		"a write beside a read":       {hang: []checks.Kind{r}, then: w, at: 0},
-		"a read after a read":         {hang: []checks.Kind{r}, then: r, at: 2 * time.Second},
-		"a read after several":        {hang: []checks.Kind{r, w, r}, then: r, at: 4 * time.Second},
-		"a write after a write":       {hang: []checks.Kind{w}, then: w, at: 15 * time.Second},
-		"a write that needs no order": {unordered: true, hang: []checks.Kind{w}, then: w, at: 2 * time.Second},
-		"not too many":                {unordered: true, hang: []checks.Kind{r, w, r, w, r, w, r, w, r, w, r, w}, then: r, at: 17 * time.Second}, // nine are out after 8 s, and the first of them end
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				cl, err := checks.NewClient(checks.ClientConfig{Budget: checks.NewBudget(checks.Limits{Unordered: c.unordered})})
-				if err != nil {
-					t.Fatal(err)
-				}
-				ctx, cancel := context.WithTimeout(t.Context(), 25*time.Second)
-				defer cancel()
-				for _, k := range c.hang {
-					go func() {
-						_ = cl.Do(ctx, k, func(ctx context.Context) error {
-							<-ctx.Done()
-							return checks.Permanent(ctx.Err())
-						})
-					}()
-					synctest.Wait()
-				}
-				begin := time.Now()
-				var at time.Duration
-				if err := cl.Do(ctx, c.then, func(context.Context) error { at = time.Since(begin); return nil }); err != nil || at != c.at {
-					t.Errorf("it begins after %s, want %s: %v", at, c.at, err)
-				}
-			})
-		})
-	}
 }
 
 func TestStickyComment(t *testing.T) {

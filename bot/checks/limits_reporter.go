@@ -36,11 +36,6 @@ const (
 	pauseJitter = time.Second
 	// requestTimeout of one request: GitHub itself gives up after 10 s.
 	requestTimeout = 15 * time.Second
-	// hangTime is after how long a request that is out is in the way of no other
-	// one: most take a fifth of that. Until their timeout so many may be out
-	// together, of GitHub's 100: maxOut.
-	hangTime = 2 * time.Second
-	maxOut   = 9
 	// retryDelay after the first failure in a row, twice as long after each
 	// further one, maxRetryDelay at most; maxRunDelay while the run goes on,
 	// so that an hour's outage costs some twenty requests.

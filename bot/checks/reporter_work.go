@@ -50,13 +50,9 @@ func (r *Reporter) work(ctx context.Context) {
 			return
 		case !ok || s.wait > 0:
 			r.sleep(ctx, s.wait)
-		default:
-			turn := r.budget.acquire(ctx, s.urgency, s.cost, r.wake)
-			if turn == nil {
-				continue // what is most urgent may be another one now
-			}
+		case r.budget.acquire(ctx, s.urgency, s.cost, r.wake):
 			err := r.post(ctx, s)
-			r.budget.release(turn, err)
+			r.budget.release(s.cost, err)
 			r.settleReserve(false)
 		}
 	}

@@ -94,7 +94,7 @@ func New(c Config) (*App, error) {
 	if a.api, a.web, err = addresses(c); err != nil {
 		return nil, fmt.Errorf("github app: %w", err)
 	}
-	a.app, err = a.client(&signer{host: a.api.Host, plain: a.plain, signed: a.signing()}, checks.NewBudget(checks.Limits{WritesPerMinute: appWrites, Unordered: true}))
+	a.app, err = a.client(&signer{host: a.api.Host, plain: a.plain, signed: a.signing()}, checks.NewBudget(checks.Limits{WritesPerMinute: appWrites}))
 	if err != nil {
 		return nil, fmt.Errorf("github app: %w", err)
 	}
