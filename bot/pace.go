@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -22,28 +23,15 @@ func (p *pace) take(user string, now time.Time) (ok, first bool) {
 	if p.users == nil {
 		p.users = map[string][]time.Time{}
 	}
-	heard := since(p.users[user], now.Add(-paceTime))
-	if len(heard) > maxPace {
-		p.users[user] = heard
-		return false, false
+	old := func(at time.Time) bool { return !at.After(now.Add(-paceTime)) }
+	heard := slices.DeleteFunc(p.users[user], old)
+	first = len(heard) == maxPace
+	if ok = len(heard) < maxPace; ok || first {
+		heard = append(heard, now)
 	}
-	heard = append(heard, now)
 	p.users[user] = heard
 	if len(p.users) > maxPaceUsers {
-		for other, times := range p.users {
-			if len(since(times, now.Add(-paceTime))) == 0 {
-				delete(p.users, other)
-			}
-		}
+		maps.DeleteFunc(p.users, func(_ string, heard []time.Time) bool { return old(heard[len(heard)-1]) })
 	}
-	return len(heard) <= maxPace, len(heard) > maxPace
-}
-
-// since returns the times after t, which are at the end.
-func since(times []time.Time, t time.Time) []time.Time {
-	i := slices.IndexFunc(times, t.Before)
-	if i < 0 {
-		return nil
-	}
-	return slices.Clip(times[i:])
+	return ok, first
 }

@@ -119,8 +119,7 @@ func (p *parser) unknownKeyHint(what string, names []string, n, k, v *yaml.Node)
 	if slices.Contains(p.top.names, k.Value) && what != p.top.what {
 		return "it belongs to the file: write it without indentation"
 	}
-	slices.Sort(names)
-	return what + " takes " + strings.Join(names, ", ")
+	return what + " takes " + strings.Join(slices.Sorted(slices.Values(names)), ", ")
 }
 
 // parentOf returns the one of names whose map has the key.
